@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A volume: one log of writes over one or more devices, in one store prefix. This is the engine's
+ * core. It holds no thread, takes no lock, reads no clock of its own and calls no libc I/O:
+ * everything comes through struct volume_env, so that the simulator runs what the daemon runs.
+ *
+ * Threads: every function here is called with the core lock held (the server's mutex; a simulator
+ * has one thread and no lock), and every callback runs with it held. Functions marked [waits] call
+ * env->wait(), which lets go of the lock while it waits.
+ */
+#ifndef VOLUME_VOLUME_H
+#define VOLUME_VOLUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io.h"
+
+struct clock;
+struct disk;
+struct exec;
+struct keyring;
+struct store;
+struct volume;
+
+#define VOLUME_MAX_DEVS		256u
+#define VOLUME_NAME_LEN		64
+
+/**
+ * struct volume_env - the world as the core sees it
+ * @wait:	runs the world until *done is true. 0, or -EINTR when the world is to stop (the core
+ *		then unwinds with that error and touches nothing of the pending requests again until
+ *		they have completed).
+ * @post_buf:	offers the write extent [off, off + len) of the arena's data region to the kernel
+ * @superseded:	another writer owns the volume: nothing is acknowledged from here on
+ * @notice:	a line for the log and for `status`; @level as in base/log.h
+ */
+struct volume_env {
+	struct clock *clock;
+	struct disk *disk;
+	struct exec *exec;
+	struct store *store;
+	int (*wait)(void *ctx, const bool *done);
+	void (*post_buf)(void *ctx, uint32_t id, uint64_t off, uint32_t len);
+	void (*superseded)(void *ctx);
+	void (*notice)(void *ctx, int level, const char *msg);
+	void *ctx;
+};
+
+struct volume_opts {
+	uint64_t memory;		/* bytes: arena, caches, buffers together */
+	uint32_t segment_bytes;		/* cut the open segment at so many (default 8 MiB) */
+	uint32_t segment_age_ms;	/* ... or at this age (default 2000) */
+	uint32_t frame_bytes;		/* largest frame, 4 KiB..128 KiB, a power of two (default 32 KiB) */
+	int zstd_level;			/* 0 = store raw, default 1 */
+	uint32_t checkpoint_segments;	/* manifest every so many segments (default 64) */
+};
+
+void volume_opts_init(struct volume_opts *o);
+
+struct volume_dev {
+	uint32_t id;			/* never reused */
+	char name[VOLUME_NAME_LEN];
+	uint64_t size;			/* bytes */
+	bool ro;
+};
+
+/* ---- making one -------------------------------------------------------------------------- */
+
+struct volume_format {
+	uint8_t uuid[16];
+	char name[VOLUME_NAME_LEN];
+	uint32_t nr_devs;
+	uint64_t dev_size;		/* bytes, each */
+};
+
+/*
+ * Writes manifest and head of an empty volume under keys that keyring_create() has made. The head is
+ * the last object written: without it the prefix is not a volume. -EEXIST if there is one. [waits]
+ */
+int volume_format(const struct volume_env *env, struct keyring *kr, const struct volume_format *f);
+
+/* ---- serving one ------------------------------------------------------------------------- */
+
+/* Allocates; no I/O. @kr must outlive the volume. */
+int volume_new(struct volume **ret, const struct volume_env *env, struct keyring *kr,
+	       const struct volume_opts *o);
+
+/*
+ * The arena is one memory file: [index | data region]. volume_arena_size() says how long it has to
+ * be for @o and where its data region starts (page aligned); the server makes and maps the file,
+ * registers the data region with the kernel, and hands both parts over.
+ */
+void volume_arena_size(const struct volume_opts *o, uint64_t *ret_total, uint64_t *ret_data_off);
+
+/*
+ * Gives the volume its arena. @adopt: the memory comes from an earlier daemon (ARENA_FD) and its
+ * index is to be believed once checked; its geometry, not @o's, then holds. -EBADMSG: not an arena
+ * of this volume, or damaged: the caller makes a fresh one (and the kernel will say CACHE_LOST if
+ * that loses anything). @total as mapped.
+ */
+int volume_set_arena(struct volume *v, void *base, uint64_t total, bool adopt);
+
+struct volume_recovery {
+	uint64_t recovered_wno;		/* everything up to here is held by store or arena */
+	uint64_t durable_wno;		/* ... by the store alone */
+	bool adopted;			/* the arena's whole index was adopted */
+	uint32_t adopted_entries;
+	uint64_t segments_replayed;
+	uint64_t epoch;
+};
+
+/*
+ * LIST, newest head, head v+1, manifest, the segments after it, the fence, adoption. After 0 the volume
+ * takes requests. -ENOENT: no volume here; -EKEYREJECTED: wrong key; -EBADMSG: an object is damaged
+ * (named in a notice); -ENODATA: an object that must exist does not; -ESTALE: somebody newer owns the volume, or the store
+ * shows an older image than this host has seen. Nothing is overwritten in any of these. [waits]
+ */
+int volume_recover(struct volume *v, struct volume_recovery *ret);
+
+/* The log's device table, valid until the next call that changes it. */
+uint32_t volume_devices(struct volume *v, const struct volume_dev **ret);
+
+/* Posts all free write extents through env->post_buf. Once, after the kernel takes BUFs. */
+void volume_start(struct volume *v);
+
+/* Takes a request; done() comes once, possibly before this returns. Errors come through io->res. */
+void volume_submit(struct volume *v, struct io_req *io);
+
+/* The kernel has copied what a finished READ's segs[] name. Exactly once per READ that ended with res 0. */
+void volume_release(struct volume *v, struct io_req *io);
+
+/* The kernel has no BUF left while a write waits: seal what is open, do not wait for a FLUSH. */
+void volume_starved(struct volume *v);
+
+/* Does what is due (age cuts, retries). volume_deadline_us(): when it wants to be called next, ~0 = never. */
+void volume_tick(struct volume *v);
+uint64_t volume_deadline_us(const struct volume *v);
+
+/* Seals all, waits for the commit point, writes manifest and head, says "clean". [waits] */
+int volume_detach(struct volume *v);
+
+/* Frees; pending store requests and work must have ended (server: stop both first). NULL does nothing. */
+void volume_free(struct volume *v);
+
+struct volume_stats {
+	uint64_t wno, committed_wno;		/* last given, last durable */
+	uint64_t epoch, head_version, commit_seq, next_seq;
+	uint64_t ops[IO_NR_OPS], bytes[IO_NR_OPS];
+	uint64_t bytes_copied_read;		/* by the daemon's CPU, beyond codec output */
+	uint64_t bytes_copied_write;
+	uint64_t mapped_bytes;			/* logical bytes that have data, committed */
+	uint64_t live_bytes, stored_bytes;	/* in segments: still referenced; all */
+	uint64_t raw_bytes_sealed, frame_bytes_sealed;	/* before and after the codec */
+	uint64_t segments_sealed, segments_committed, segments_inflight;
+	uint64_t manifests, heads;
+	uint64_t dirty_bytes, dirty_age_us;	/* acknowledged, not in the store */
+	uint64_t cache_hits, cache_misses, cache_bytes, cache_evictions;
+	uint64_t extents, map_bytes;
+	uint64_t bufs_total, bufs_free, bufs_posted, starvations;
+	uint64_t memory_used, memory_cap;
+	uint64_t store_errors, store_retries;
+	int store_errno;			/* of the outage under way, 0 = none */
+	uint64_t flushes_waiting;
+	uint64_t corrupt_frames;
+};
+
+void volume_get_stats(struct volume *v, struct volume_stats *ret);
+
+#endif
