@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Process 1 of a test guest. Runs what /mnt/share/plan lists (tests/vm/run.sh wrote it), one line a test:
 #   NUMBER SECONDS BOOT SCRIPT [ARGUMENT...]      separated by tabs
-# and leaves for each /mnt/share/NUMBER.{log,status,dmesg}; a test that left the guest in a state no other test should
+# (a program finds the module loaded, a *.sh loads it itself) and leaves for each /mnt/share/NUMBER.{log,status,dmesg}; a test that left the guest in a state no other test should
 # meet ends the boot early (NUMBER.dirty says why), and run.sh boots again for the rest.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=dumb ZT_GUEST=1 ZT_SHARE=/mnt/share
@@ -38,7 +38,7 @@ run_test() {
 	date +%s.%N > "/mnt/share/$n.started"
 	case $script in
 	*.sh) set -- bash "$script" "$@" ;;
-	*) set -- "$script" "$@" ;;
+	*) set -- "$script" "$@"; modprobe zerofs >> "$log" 2>&1 ;;
 	esac
 	ZT_BOOT=$boot setsid timeout -k 10 "$seconds" "$@" < /dev/null >> "$log" 2>&1
 	rc=$?

@@ -157,6 +157,7 @@ boot() {
 		-virtfs local,path="$share",mount_tag=share,security_model=none \
 		"${args[@]}" < /dev/null > "$out/qemu.log" 2>&1 &
 	qemu_pid=$!
+	disown $qemu_pid
 	echo $qemu_pid > "$out/pid"
 	rm -f "$work/cut"
 	(
@@ -180,9 +181,8 @@ boot() {
 		fi
 		sleep 0.2
 	done
-	wait $qemu_pid 2>/dev/null || true
 	qemu_pid=
-	[ ! -e "$work/cut" ] || ended=cut
+	[ ! -e "$work/cut" ] || ended='cut'
 	kill $cut_pid 2>/dev/null || true
 	[ -z "$tail_pid" ] || wait $tail_pid 2>/dev/null || true
 }
@@ -192,10 +192,18 @@ boot() {
 bad='BUG:|WARNING:|Oops|KFENCE:|KASAN:|KCSAN:|UBSAN:|INFO: (task|possible|rcu|trying)|rcu:.*stall|blocked for more than'
 bad+='|general protection fault|Kernel panic|soft lockup|hard LOCKUP|possible circular locking|possible recursive locking|kmemleak:'
 
-# kernel_complaints FILE SCRIPT: prints what the kernel complained about, but for lines the script says it provokes.
+# directive NAME TEST: what the lines `vm-NAME: ...` in the comments of a test's source say.
+directive() {
+	local src=${2%%$'\t'*}
+	src=${src#"$top/"}
+	[ "${src%.sh}" != "$src" ] || src=${src#build/}.c
+	sed -nE "s/^[#* \t]*vm-$1: //p" "$top/$src" 2>/dev/null || true
+}
+
+# kernel_complaints FILE TEST: prints what the kernel complained about, but for lines the script says it provokes.
 kernel_complaints() {
 	local allow
-	allow=$(sed -n 's/^# vm-expect: //p' "$top/$2" 2>/dev/null | paste -sd'|')
+	allow=$(directive expect "$2" | paste -sd'|')
 	[ -e "$1" ] || return 0
 	grep -aE "$bad" "$1" | { if [ -n "$allow" ]; then grep -avE "$allow"; else cat; fi; } | head -5 || true
 }
@@ -226,7 +234,7 @@ verdict() { # NUMBER PASS|FAIL|SKIP REASON
 judge() { # NUMBER of a test that came to an end
 	local n=$1 rc complaints
 	rc=$(cat "$share/$n.status")
-	complaints=$(kernel_complaints "$share/$n.dmesg" "${tests[$n]%%$'\t'*}")
+	complaints=$(kernel_complaints "$share/$n.dmesg" "${tests[$n]}")
 	if [ -n "$complaints" ]; then
 		verdict "$n" FAIL "the kernel complained: ${complaints%%$'\n'*}"
 	elif [ "$rc" = 77 ]; then
@@ -254,7 +262,7 @@ accel=$(pick_accel)
 
 limits=()
 for t in "${tests[@]}"; do
-	l=$(sed -n 's/^# vm-limit: //p' "$top/${t%%$'\t'*}" 2>/dev/null | head -1 || true)
+	l=$(directive limit "$t")
 	limits+=("${l:-$limit}")
 done
 
@@ -274,7 +282,7 @@ while [ $n -lt "$last" ]; do
 	say "booting $kv (${accel%%,*})${boots:+$([ "$boots" = 1 ] || echo ", boot $round of $boots")}"
 	boot $total
 	if [ $round -lt "$boots" ]; then
-		complaints=$(kernel_complaints "$out/console" "${tests[$n]%%$'\t'*}")
+		complaints=$(kernel_complaints "$out/console" "${tests[$n]}")
 		if [ -n "$complaints" ]; then
 			verdict $n FAIL "boot $round: the kernel complained: ${complaints%%$'\n'*}"
 			break
@@ -298,7 +306,7 @@ while [ $n -lt "$last" ]; do
 		n=$((n + 1))
 	done
 	if [ $n -lt "$last" ] && [ -e "$share/$n.started" ]; then
-		complaints=$(kernel_complaints "$out/console" "${tests[$n]%%$'\t'*}")
+		complaints=$(kernel_complaints "$out/console" "${tests[$n]}")
 		case $ended in
 		cut) why="asked for a power cut in its last boot" ;;
 		limit) why="the guest hung" ;;

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * arena VOLUME OFFSET LENGTH: stands in for a daemon that went mad before it died. Becomes the daemon of a session
+ * that has none, takes its arena back, inverts LENGTH bytes at OFFSET of the arena's index (what lies before the registered
+ * data region; OFFSET counts from the start of the file) and goes away without RESUME.
+ * With OFFSET "data" the bytes are inverted at the start of the data region instead.
+ * Prints the session's marks. Exit status 0; 1: a call failed; 2: usage.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "uapi/zerofs.h"
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "arena: %s: %s\n", what, strerror(errno));
+	return 1;
+}
+
+/* The session of the volume called @name. 0 or -1 with errno. */
+static int find(int ctl, const char *name, struct zerofs_session_info *ret)
+{
+	uint32_t ids[64];
+	struct zerofs_list l = { .len = sizeof(l), .kind = ZEROFS_LIST_SESSIONS, .nr = 64, .ids = (uintptr_t)ids };
+
+	if (ioctl(ctl, ZEROFS_IOC_LIST, &l))
+		return -1;
+	for (uint32_t i = 0; i < l.nr && i < 64; i++) {
+		*ret = (struct zerofs_session_info){ .len = sizeof(*ret), .session = ids[i] };
+		if (ioctl(ctl, ZEROFS_IOC_SESSION_INFO, ret))
+			return -1;
+		if (!strcmp(ret->name, name))
+			return 0;
+	}
+	errno = ENOENT;
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct zerofs_session_info info;
+	struct zerofs_attach at = { .len = sizeof(at), .abi = ZEROFS_ABI_MAJOR << 16 | ZEROFS_ABI_MINOR };
+	struct zerofs_fd af = { .len = sizeof(af) };
+	uint64_t off, len;
+	unsigned char *p;
+	int ctl;
+
+	if (argc != 4)
+		return fputs("usage: arena VOLUME OFFSET|data LENGTH\n", stderr), 2;
+	ctl = open("/dev/zerofs-control", O_RDWR | O_CLOEXEC);
+	if (ctl < 0)
+		return fail("/dev/zerofs-control");
+	if (find(ctl, argv[1], &info))
+		return fail(argv[1]);
+	memcpy(at.uuid, info.uuid, sizeof(at.uuid));
+	at.grace_ms = info.grace_ms;
+	if (ioctl(ctl, ZEROFS_IOC_ATTACH, &at))
+		return fail("ATTACH");
+	if (!(at.flags & ZEROFS_ATTACH_HAS_ARENA))
+		return fprintf(stderr, "arena: the session has none\n"), 1;
+	if (ioctl(ctl, ZEROFS_IOC_ARENA_FD, &af))
+		return fail("ARENA_FD");
+	off = strcmp(argv[2], "data") ? strtoull(argv[2], NULL, 0) : at.arena_offset;
+	len = strtoull(argv[3], NULL, 0);
+	if (len > at.arena_len + at.arena_offset || off > at.arena_len + at.arena_offset - len)
+		return fprintf(stderr, "arena: the range lies outside\n"), 2;
+	p = mmap(NULL, at.arena_offset + at.arena_len, PROT_READ | PROT_WRITE, MAP_SHARED, af.fd, 0);
+	if (p == MAP_FAILED)
+		return fail("mmap");
+	for (uint64_t i = 0; i < len; i++)
+		p[off + i] ^= 0xff;
+	printf("acked %llu flushed %llu index %llu data %llu\n", (unsigned long long)at.acked_wno,
+	       (unsigned long long)at.flushed_wno, (unsigned long long)at.arena_offset, (unsigned long long)at.arena_len);
+	return 0;
+}
