@@ -5,11 +5,11 @@
 
 #include "base/exec.h"
 
-struct corelock;
+struct core;
 struct workq;
 
-/* Starts @nthreads (1..256) named @name; complete() runs under @cl, which must outlive the queue. */
-int workq_new(struct workq **ret, struct corelock *cl, unsigned int nthreads, const char *name);
+/* Starts @nthreads (1..256) named @name; complete() runs under @core, which must outlive the queue. */
+int workq_new(struct workq **ret, struct core *core, unsigned int nthreads, const char *name);
 
 struct exec *workq_exec(struct workq *wq);
 

@@ -6,16 +6,16 @@
 #ifndef STORE_FILE_H
 #define STORE_FILE_H
 
-struct corelock;
+struct core;
 struct store;
 
 #define FILE_CREATE	(1u << 0)	/* make the folder if it is not there */
 
 /*
- * Opens the store in folder @path (absolute) with @nthreads I/O threads (1..64); done() runs under @cl. Removes temporaries that
+ * Opens the store in folder @path (absolute) with @nthreads I/O threads (1..64); done() runs under @core. Removes temporaries that
  * no living process holds. -ENOENT: no such folder; -ENOTDIR, -EACCES, -EROFS...
  */
-int file_open(struct store **ret, const char *path, unsigned int flags, struct corelock *cl,
+int file_open(struct store **ret, const char *path, unsigned int flags, struct core *core,
 	      unsigned int nthreads);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-struct corelock;
+struct core;
 struct store;
 
 enum url_kind {
@@ -25,8 +25,8 @@ int url_parse(struct url *ret, const char *s, char *err, size_t err_len);
 
 #define URL_CREATE	(1u << 0)	/* make what is not there */
 
-/* Opens the store; done() runs under @cl (mem: @cl unused, the caller must mem_run()). -errno, @err as above. */
-int url_open(struct store **ret, const struct url *u, unsigned int flags, struct corelock *cl,
+/* Opens the store; done() runs under @core (mem: @core unused, the caller must mem_run()). -errno, @err as above. */
+int url_open(struct store **ret, const struct url *u, unsigned int flags, struct core *core,
 	     char *err, size_t err_len);
 
 #endif
