@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core.h"
+#include "base/core.h"
 
 #include <assert.h>
 #include <time.h>
@@ -115,6 +115,8 @@ void core_wait(struct core *c, uint64_t until_us)
 	}
 	if (c->leave)
 		c->leave(c->ctx);
+	if (c->waiters)
+		pthread_cond_broadcast(&c->changed);	/* what the caller did may be what they wait for */
 	c->waiters++;
 	own(c, NULL);
 	if (until_us == UINT64_MAX) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "cmd_opt.h"
+#include "cmd/cmd_opt.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd.h"
-#include "nearest.h"
+#include "cmd/cmd.h"
+#include "cmd/nearest.h"
 
 static void say_line(const char *fmt, va_list ap)
 {
