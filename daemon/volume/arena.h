@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The arena: one memory file [index | data region], data region = [zero region | write extents | cache].
+ *
+ * The kernel copies writes into extents that were posted to it; the volume keeps an extent until
+ * nothing needs its bytes. An index entry is made for every acknowledged write, discard and
+ * write-zeroes before its answer, and cleared when the store has it (format/fmt_arena.h).
+ *
+ * Threads: core lock; workers read pages of extents that have index entries.
+ */
+#ifndef VOLUME_ARENA_H
+#define VOLUME_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "format/fmt_arena.h"
+
+#define ARENA_ZERO_LEN		(1u << 20)	/* reads of what was never written point here */
+#define ARENA_EXTENT_MIN	(4u << 20)
+#define ARENA_NO_QUEUE		(~0u)
+#define ARENA_MAX_QUEUES	65536u
+
+/*
+ *        arena_take()             arena_use()                  arena_use() of another extent
+ *  FREE --------------> POSTED ---------------> CURRENT(queue) ------------------> CLOSED
+ *   ^                                                                                |
+ *   +-------------- no index entry names it, nobody pins it -------------------------+
+ *
+ * Adopted extents start as CLOSED.
+ */
+enum arena_state {
+	ARENA_FREE,
+	ARENA_POSTED,
+	ARENA_CURRENT,
+	ARENA_CLOSED,
+};
+
+/*
+ * Invariants (arena_check()):
+ *  A1 the kernel may write only to POSTED and CURRENT extents; FREE ones have live = pins = 0.
+ *  A2 live = valid index entries that lie in the extent; CLOSED ones have live + pins > 0.
+ *  A3 at most one extent is CURRENT of a queue, and queue_cur[] names it.
+ *  A4 index slots in use + free slots = all slots; the ring holds those in use in wno order.
+ */
+struct arena_extent {
+	struct list_head link;		/* FREE: in arena.free */
+	uint32_t live;
+	uint32_t pins;			/* READs and held requests */
+	uint32_t queue;			/* CURRENT */
+	uint8_t state;			/* enum arena_state */
+};
+
+/* An index entry in use, in wno order. */
+struct arena_use {
+	uint64_t wno;
+	uint32_t slot;
+	uint32_t ext;			/* ~0: names no data */
+};
+
+struct arena {
+	struct fmt_arena geo;
+	uint8_t *base;			/* of the memory file */
+	uint8_t *data;			/* of the data region */
+	struct fmt_arena_entry *index;
+	struct arena_extent *exts;
+	uint32_t nr_exts;
+	struct list_head free;
+	uint32_t nr_free, nr_posted;	/* posted: POSTED and CURRENT */
+	uint32_t *free_slots;
+	uint32_t nr_free_slots;
+	struct arena_use *ring;
+	uint32_t ring_head, ring_len;	/* geo.nr_entries places */
+	uint32_t *queue_cur;		/* extent + 1, by queue; 0 = none */
+	uint32_t nr_queues;
+	uint64_t heap_bytes;
+};
+
+/*
+ * The geometry for @memory bytes in all, of which @reserve are spoken for by others (buffers, map), with at
+ * least @min_extents extents. *ret_need: what @memory would have to be at least. -ERANGE: it is less.
+ */
+int arena_plan(struct fmt_arena *ret, uint64_t memory, uint64_t reserve, uint32_t min_extents,
+	       uint64_t *ret_need);
+
+/* A fresh arena of geometry @geo in @base: clears the index. -EINVAL: does not fit @total; -ENOMEM. */
+int arena_init(struct arena *a, void *base, uint64_t total, const struct fmt_arena *geo,
+	       const uint8_t uuid[16]);
+
+/*
+ * An arena of an earlier daemon: checks header and every entry. Its records, in wno order, are moved to
+ * *ret_recs (malloc'ed), with *ret_sound = false if an entry is damaged, two have one number, or two writes
+ * share memory: such an entry is left out. -EBADMSG: not an arena of this volume.
+ */
+int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[16],
+		struct fmt_arena_rec **ret_recs, uint32_t *ret_nr, bool *ret_sound);
+
+void arena_free(struct arena *a);
+
+/* Takes a free extent for posting. False: there is none. */
+bool arena_take(struct arena *a, uint32_t *ret_ext);
+uint64_t arena_ext_off(const struct arena *a, uint32_t ext);	/* in the data region */
+
+/*
+ * Queue @queue has published a write at [off, off + len): checks that the kernel may have written there, makes
+ * the extent CURRENT and closes the queue's previous one. -EINVAL: not a place that was posted; -ENOMEM.
+ * *ret_closed: the extent that was closed and is free now, ~0 = none.
+ */
+int arena_use(struct arena *a, uint32_t queue, uint64_t off, uint64_t len, uint32_t *ret_freed);
+
+/* True if an index slot is free. */
+bool arena_has_slot(const struct arena *a);
+
+/* Makes the index entry of an acknowledged record; wno ascends from call to call. A slot is free. */
+void arena_record(struct arena *a, const struct fmt_arena_rec *r);
+
+/* Clears the entries with numbers up to @wno. Returns how many extents became free. */
+uint32_t arena_trim(struct arena *a, uint64_t wno);
+
+/* The extent that holds byte @off of the data region; ~0: not in the write region. */
+uint32_t arena_ext_at(const struct arena *a, uint64_t off);
+void arena_pin(struct arena *a, uint32_t ext);
+bool arena_unpin(struct arena *a, uint32_t ext);	/* true: it became free */
+
+/* 0, or the number of the invariant that does not hold. For tests. */
+int arena_check(const struct arena *a);
+
+#endif
