@@ -58,8 +58,13 @@ TEST_HELP_SRCS	:= $(sort $(wildcard tests/lib/*.c) $(filter-out $(UNIT_TESTS),$(
 KERNEL_TESTS	:= $(sort $(wildcard tests/kernel/test_*.c))
 KERNEL_HELP_SRCS := $(filter-out $(KERNEL_TESTS),$(wildcard tests/kernel/*.c))
 BENCH_SRCS	:= $(sort $(wildcard tests/bench/*.c))
+# Tools of the guest's tests: a program where there is a main(), else a library for LD_PRELOAD.
+VM_SRCS		:= $(sort $(wildcard tests/vm/*.c))
+VM_PROGRAMS	:= $(if $(VM_SRCS),$(shell grep -lE '^int main\b' $(VM_SRCS)))
+VM_PRELOADS	:= $(filter-out $(VM_PROGRAMS),$(VM_SRCS))
 
 KERNEL_TEST_BINS := $(KERNEL_TESTS:%.c=$(B)/%)
+VM_TOOLS	:= $(VM_PROGRAMS:%.c=$(B)/%) $(VM_PRELOADS:%.c=$(B)/%.so)
 BENCH_BINS	:= $(BENCH_SRCS:%.c=$(B)/%)
 
 all: $(if $(MAIN_SRC),$(B)/zerofs) module
@@ -74,7 +79,7 @@ $(B)/inc/.made: Makefile
 
 # $(1) variant, $(2) directory of the include tree, $(3) a make pattern of sources
 define COMPILE
-$(B)/$(1)/$(3).o: $(3).c $(B)/inc/.made $(wildcard dkms.conf) | prepared
+$(B)/$(1)/$(3).o: $(3).c $(B)/inc/.made dkms.conf
 	$(Q)mkdir -p $$(@D)
 	$$(call say,CC,$$(if $$(filter-out gcc,$(1)),$(1) )$$<)
 	$(Q)$(CC_$(1)) -MMD -MP $$(CPPFLAGS_ALL) -I$(B)/inc/$(2) $(4) $$(CFLAGS_ALL) $(FLAGS_$(1)) -c $$< -o $$@
@@ -115,19 +120,21 @@ $(KERNEL_TEST_BINS): $(B)/%: $(B)/gcc/%.o $(KERNEL_HELP_SRCS:%.c=$(B)/gcc/%.o) $
 	$(call say,LD,$@)
 	$(Q)$(CC_gcc) -Wl,--as-needed $^ $(LDFLAGS) $(if $(filter 1,$(shell grep -c cmocka.h $(@:$(B)/%=%).c)),-lcmocka) $(LIBS) -o $@
 
-$(BENCH_BINS): $(B)/%: $(B)/gcc/%.o $(B)/gcc/libtests.a $(B)/gcc/libzerofs.a
+$(VM_PROGRAMS:%.c=$(B)/%) $(BENCH_BINS): $(B)/%: $(B)/gcc/%.o $(B)/gcc/libtests.a $(B)/gcc/libzerofs.a
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC_gcc) -Wl,--as-needed $^ $(LDFLAGS) $(LIBS) -o $@
 
-kernel-tests: $(KERNEL_TEST_BINS)
+$(VM_PRELOADS:%.c=$(B)/%.so): $(B)/%.so: %.c $(B)/inc/.made
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC_gcc) $(CPPFLAGS_ALL) -I$(B)/inc/tests $(CFLAGS_ALL) -fPIC -shared $< -o $@ -ldl
+
+vm-tools: $(KERNEL_TEST_BINS) $(VM_TOOLS)
 bench-programs: $(BENCH_BINS)
 
 -include $(wildcard $(VARIANTS:%=$(B)/%/daemon/*/*.d) $(VARIANTS:%=$(B)/%/daemon/*/*/*.d) $(VARIANTS:%=$(B)/%/tests/*/*.d))
 .SECONDARY:
-
-# Order-only: nothing yet needs a step before the first compile, but `setup` hooks in here.
-prepared:
 
 # ---- the module --------------------------------------------------------------------------
 #
@@ -153,8 +160,93 @@ $(B)/module/%/zerofs.ko: $(MODULE_SRCS)
 	$(Q)if grep -n 'warning:' $(B)/module/$*/log >&2; then rm -f $@; echo "module: warnings with W=1" >&2; exit 1; fi
 	$(Q)touch $@
 
+# sparse, in a tree of its own because it compiles everything anew.
+sparse: $(KV:%=sparse-%)
+sparse-%:
+	$(call say,SPARSE,$*)
+	$(Q)mkdir -p $(B)/sparse/$*
+	$(Q)cp -rsf $(CURDIR)/Kbuild $(CURDIR)/dkms.conf $(CURDIR)/kernel $(CURDIR)/uapi $(B)/sparse/$*/
+	$(Q)find $(B)/sparse/$* -xtype l -delete
+	$(Q)$(MAKE) --no-print-directory -C /lib/modules/$*/build M=$(abspath $(B))/sparse/$* C=2 W=1 modules \
+		> $(B)/sparse/$*.log 2>&1 || { cat $(B)/sparse/$*.log >&2; exit 1; }
+	$(Q)if grep -nE 'warning:|error:' $(B)/sparse/$*.log >&2; then echo "sparse: warnings" >&2; exit 1; fi
+
+# ---- tests, in the open: what each does stands in tests/ ------------------------------------
+
+setup:
+	$(Q)tests/setup.sh all
+
+check-setup:
+	$(Q)tests/setup.sh check
+
+check: check-setup
+	$(Q)tests/run.sh all
+check-fast: check-setup
+	$(Q)tests/run.sh fast
+check-asan: check-setup
+	$(Q)tests/run.sh asan
+check-tsan: check-setup
+	$(Q)tests/run.sh tsan
+check-vm: check-setup
+	$(Q)tests/run.sh vm
+
+lint: check-setup
+	$(Q)tests/run.sh lint
+style: check-setup
+	$(Q)tests/lint/style.sh
+format: check-setup
+	$(Q)tests/lint/style.sh --fix
+
+demo:
+	$(Q)tests/setup.sh demo
+	$(Q)$(MAKE) --no-print-directory -j2 all $(if $(filter host,$(DEMO)),$(B)/module/$(shell uname -r)/zerofs.ko)
+	$(Q)tests/demo/demo.sh
+
+bench: bench-driver
+bench-driver:
+	$(Q)tests/setup.sh bench
+	$(Q)$(MAKE) --no-print-directory -j2 all bench-programs
+	$(Q)tests/bench/driver.sh
+
+# ---- installing --------------------------------------------------------------------------
+
+install: $(B)/zerofs
+	install -D -m 755 $(B)/zerofs $(DESTDIR)$(SBINDIR)/zerofs
+	$(Q)for f in $(wildcard man/*.[1-9]); do \
+		install -D -m 644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
+
+# What DKMS builds the module from, and nothing else. Then: dkms install zerofs/VERSION
+dkms-install:
+	$(Q)rm -rf $(DESTDIR)$(DKMS_SRC)
+	$(Q)mkdir -p $(DESTDIR)$(DKMS_SRC)
+	cp -r Kbuild dkms.conf kernel uapi $(DESTDIR)$(DKMS_SRC)/
+
 clean:
 	$(Q)rm -rf $(B)
 
+help:
+	@echo 'zerofs $(VERSION). As root on Debian 12; what a target needs is installed from Debian, and announced.'
+	@echo
+	@echo '  make demo           the main job on real files, in QEMU (DEMO=host: on the running kernel)'
+	@echo '  make check          every test; closes with "N passed, N failed, N skipped"'
+	@echo
+	@echo '  make all            daemon and module (the default)'
+	@echo '  make module         zerofs.ko for the test kernels, or for KV=VERSION, in build/module/VERSION'
+	@echo '  make install        the daemon and man pages (PREFIX=$(PREFIX) DESTDIR=)'
+	@echo '  make dkms-install   the module sources to /usr/src, for: dkms install zerofs/$(VERSION)'
+	@echo '  make clean          remove build/'
+	@echo
+	@echo '  make check-fast     style, lint, module with W=1 and sparse, unit and integration tests'
+	@echo '  make check-asan     unit tests under ASan and UBSan'
+	@echo '  make check-tsan     unit tests under TSan'
+	@echo '  make check-vm       module and daemon in QEMU'
+	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
+	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json (make bench: all of them)'
+	@echo '  make setup          install and fetch all that the above needs'
+	@echo
+	@echo '  V=1 shows commands, VERBOSE=1 what tests print, SKIP="NAME ..." leaves parts or tests of a check out,'
+	@echo '  B=FOLDER builds elsewhere, ZEROFS_CACHE=FOLDER keeps kernels and data elsewhere than $(CACHE).'
+
 .DEFAULT_GOAL := all
-.PHONY: all module clean kernel-tests bench-programs prepared
+.PHONY: all module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
+	lint style format demo bench bench-driver install dkms-install help

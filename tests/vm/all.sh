@@ -9,7 +9,7 @@ log=build/check/vm
 mkdir -p "$log"
 bad=0
 
-if ! make --no-print-directory -j2 all kernel-tests > "$log/build.log" 2>&1; then
+if ! make --no-print-directory -j2 all vm-tools > "$log/build.log" 2>&1; then
 	tail -30 "$log/build.log"
 	printf 'FAIL\tvm\t0\tmodule, daemon or test programs do not build\n' >&3
 	exit 1

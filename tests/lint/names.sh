@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A file exports only names that begin with its own: daemon/X/foo.c foo_* (or foo), kernel/foo.c zerofs_foo_*.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+make --no-print-directory -j2 build/gcc/zerofs > /dev/null || exit 1
+rc=0
+check() { # OBJECT PREFIX ALLOWED-EXTRA
+	nm --defined-only -g --format=posix "$1" | awk -v p="$2" -v x="$3" -v o="$1" '
+		$2 ~ /^[TDBRCVW]$/ && $1 !~ "^" p "(_|$)" && $1 !~ "^(" x ")$" { print o ": exports " $1 ", must begin with " p "_"; bad = 1 }
+		END { exit bad }' || rc=1
+}
+for f in daemon/*/*.c daemon/*/*/*.c; do
+	[ -e "$f" ] || continue
+	check "build/gcc/${f%.c}.o" "$(basename "$f" .c)" 'main'
+done
+for kv in $(tests/vm/kernels.sh installed | head -1); do
+	for f in kernel/*.c; do
+		o=build/module/$kv/${f%.c}.o
+		[ -e "$o" ] && check "$o" "zerofs_$(basename "$f" .c)" 'init_module|cleanup_module|__.*'
+	done
+done
+exit $rc
