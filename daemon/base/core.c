@@ -8,22 +8,29 @@
 
 static _Thread_local char self;
 
-int core_init(struct core *c, void (*leave)(void *ctx), void *ctx)
+int core_cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
-	int rc;
+	int rc = pthread_condattr_init(&attr);
 
-	*c = (struct core){ .leave = leave, .ctx = ctx };
-	c->kicks_tail = &c->kicks;
-	rc = pthread_condattr_init(&attr);
 	if (rc)
 		return -rc;
 	rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	if (!rc)
-		rc = pthread_cond_init(&c->changed, &attr);
+		rc = pthread_cond_init(cond, &attr);
 	pthread_condattr_destroy(&attr);
+	return -rc;
+}
+
+int core_init(struct core *c, void (*leave)(void *ctx), void *ctx)
+{
+	int rc;
+
+	*c = (struct core){ .leave = leave, .ctx = ctx };
+	c->kicks_tail = &c->kicks;
+	rc = core_cond_init(&c->changed);
 	if (rc)
-		return -rc;
+		return rc;
 	rc = pthread_mutex_init(&c->mutex, NULL);
 	if (rc)
 		pthread_cond_destroy(&c->changed);
@@ -51,6 +58,7 @@ void core_lock(struct core *c)
 	assert(!core_held(c));
 	pthread_mutex_lock(&c->mutex);
 	own(c, &self);
+	c->fresh = true;
 }
 
 /* Takes up to KICKS_AT_ONCE kicks off the queue. They are copied out: another holder may queue them again at once. */
@@ -104,7 +112,7 @@ void core_kick(struct core *c, struct core_kick *k)
 	c->kicks_tail = &k->next;
 }
 
-void core_wait(struct core *c, uint64_t until_us)
+void core_wait_on(struct core *c, pthread_cond_t *cond, uint64_t until_us)
 {
 	assert(core_held(c));
 	if (c->kicks) {
@@ -115,17 +123,32 @@ void core_wait(struct core *c, uint64_t until_us)
 	}
 	if (c->leave)
 		c->leave(c->ctx);
-	if (c->waiters)
-		pthread_cond_broadcast(&c->changed);	/* what the caller did may be what they wait for */
-	c->waiters++;
+	/*
+	 * What the caller did may be what others wait for. Not after it has merely been woken: two waiters would wake each
+	 * other for ever.
+	 */
+	if (c->waiters && c->fresh)
+		pthread_cond_broadcast(&c->changed);
+	c->fresh = false;
 	own(c, NULL);
 	if (until_us == UINT64_MAX) {
-		pthread_cond_wait(&c->changed, &c->mutex);
+		pthread_cond_wait(cond, &c->mutex);
 	} else {
-		struct timespec ts = { until_us / 1000000, (long)(until_us % 1000000) * 1000 };
+		struct timespec ts = { (time_t)(until_us / 1000000), (long)(until_us % 1000000) * 1000 };
 
-		pthread_cond_timedwait(&c->changed, &c->mutex, &ts);
+		pthread_cond_timedwait(cond, &c->mutex, &ts);
 	}
 	own(c, &self);
-	c->waiters--;
+	c->fresh = false;
+}
+
+void core_wait(struct core *c, uint64_t until_us)
+{
+	bool kicks = c->kicks != NULL;
+
+	if (!kicks)
+		c->waiters++;
+	core_wait_on(c, &c->changed, until_us);
+	if (!kicks)
+		c->waiters--;
 }

@@ -28,6 +28,7 @@ struct core {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;		/* CLOCK_MONOTONIC; broadcast at an unlock while somebody waits */
 	unsigned int waiters;		/* guarded by mutex, as all below */
+	bool fresh;			/* the section began with core_lock() and has not waited yet */
 	struct core_kick *kicks;
 	struct core_kick **kicks_tail;
 	void (*leave)(void *ctx);	/* optional: called with the lock held, before each unlock */
@@ -49,9 +50,16 @@ void core_kick(struct core *c, struct core_kick *k);
 
 /*
  * Lets go of the lock (with all that core_unlock() does), sleeps until another thread has held it or CLOCK_MONOTONIC has
- * reached @until_us (~0 = for ever), and takes it again. May return early. Lock held.
+ * reached @until_us (~0 = for ever), and takes it again. May return early. What a thread does between two waits of one
+ * section wakes others only when the section ends. Lock held.
  */
 void core_wait(struct core *c, uint64_t until_us);
+
+/* The same on a condition of the caller's (CLOCK_MONOTONIC), which only its own signals end. Lock held. */
+void core_wait_on(struct core *c, pthread_cond_t *cond, uint64_t until_us);
+
+/* A condition for core_wait_on(). 0 or -errno. */
+int core_cond_init(pthread_cond_t *cond);
 
 /* True if the calling thread holds the lock; for asserts. */
 bool core_held(const struct core *c);
