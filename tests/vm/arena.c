@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * arena VOLUME OFFSET LENGTH: stands in for a daemon that went mad before it died. Becomes the daemon of a session
- * that has none, takes its arena back, inverts LENGTH bytes at OFFSET of the arena's index (what lies before the registered
- * data region; OFFSET counts from the start of the file) and goes away without RESUME.
+ * arena VOLUME OFFSET LENGTH: stands in for a daemon that went mad before it died. Becomes the
+ * daemon of a session that has none, takes its arena back, inverts LENGTH bytes at OFFSET of the
+ * arena's file (its index lies before the registered data region) and goes away without RESUME.
  * With OFFSET "data" the bytes are inverted at the start of the data region instead.
  * Prints the session's marks. Exit status 0; 1: a call failed; 2: usage.
  */
@@ -28,7 +28,9 @@ static int fail(const char *what)
 static int find(int ctl, const char *name, struct zerofs_session_info *ret)
 {
 	uint32_t ids[64];
-	struct zerofs_list l = { .len = sizeof(l), .kind = ZEROFS_LIST_SESSIONS, .nr = 64, .ids = (uintptr_t)ids };
+	struct zerofs_list l = {
+		.len = sizeof(l), .kind = ZEROFS_LIST_SESSIONS, .nr = 64, .ids = (uintptr_t)ids
+	};
 
 	if (ioctl(ctl, ZEROFS_IOC_LIST, &l))
 		return -1;
@@ -46,7 +48,8 @@ static int find(int ctl, const char *name, struct zerofs_session_info *ret)
 int main(int argc, char **argv)
 {
 	struct zerofs_session_info info;
-	struct zerofs_attach at = { .len = sizeof(at), .abi = ZEROFS_ABI_MAJOR << 16 | ZEROFS_ABI_MINOR };
+	struct zerofs_attach at = { .len = sizeof(at),
+				    .abi = ZEROFS_ABI_MAJOR << 16 | ZEROFS_ABI_MINOR };
 	struct zerofs_fd af = { .len = sizeof(af) };
 	uint64_t off, len;
 	unsigned char *p;
@@ -71,12 +74,14 @@ int main(int argc, char **argv)
 	len = strtoull(argv[3], NULL, 0);
 	if (len > at.arena_len + at.arena_offset || off > at.arena_len + at.arena_offset - len)
 		return fprintf(stderr, "arena: the range lies outside\n"), 2;
-	p = mmap(NULL, at.arena_offset + at.arena_len, PROT_READ | PROT_WRITE, MAP_SHARED, af.fd, 0);
+	p = mmap(NULL, at.arena_offset + at.arena_len, PROT_READ | PROT_WRITE, MAP_SHARED, af.fd,
+		 0);
 	if (p == MAP_FAILED)
 		return fail("mmap");
 	for (uint64_t i = 0; i < len; i++)
 		p[off + i] ^= 0xff;
 	printf("acked %llu flushed %llu index %llu data %llu\n", (unsigned long long)at.acked_wno,
-	       (unsigned long long)at.flushed_wno, (unsigned long long)at.arena_offset, (unsigned long long)at.arena_len);
+	       (unsigned long long)at.flushed_wno, (unsigned long long)at.arena_offset,
+	       (unsigned long long)at.arena_len);
 	return 0;
 }

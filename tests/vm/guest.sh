@@ -7,10 +7,12 @@
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=dumb ZT_GUEST=1 ZT_SHARE=/mnt/share
 export ZT_TOP=$1
-export PATH=$ZT_TOP/build:$ZT_TOP/build/tests/kernel:$PATH
+export PATH=$ZT_TOP/build:$ZT_TOP/build/tests/kernel:$ZT_TOP/build/tests/vm:$PATH
 umask 022
 
 ip link set lo up 2>/dev/null
+# No udev here: what bash needs for <(...).
+ln -sfn /proc/self/fd /dev/fd
 mkdir -p /dev/disk/by-id
 for s in /sys/block/vd*/serial; do
 	[ -s "$s" ] || continue

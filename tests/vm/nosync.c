@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 		fputs("usage: nosync PROGRAM [ARGUMENT...]\n", stderr);
 		return 2;
 	}
-	/* Without this only CAP_SYS_ADMIN may filter, which the caller has; and the daemon keeps its capabilities. */
+	/* No PR_SET_NO_NEW_PRIVS: the caller has CAP_SYS_ADMIN, and the daemon shall keep it. */
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0)) {
 		fprintf(stderr, "nosync: %s\n", strerror(errno));
 		return 1;

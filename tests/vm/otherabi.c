@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * LD_PRELOAD library: makes a daemon speak ABI major version + 1 to the module, and makes the module's VERSION answer say
- * that it speaks one version less than the daemon does: what each would meet after only one of the two was upgraded.
- * OTHERABI=call changes CREATE and ATTACH only, so that the module is the one that refuses.
+ * LD_PRELOAD library: makes a daemon speak ABI major version + 1 to the module, and makes the
+ * module's VERSION answer say that it speaks one version less than the daemon does: what each would
+ * meet after only one of the two was upgraded. OTHERABI=call changes CREATE and ATTACH only, so
+ * that the module is the one that refuses.
  */
 #include <stdarg.h>
 #include <stdlib.h>

@@ -35,19 +35,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define BLOCK		4096u
-#define SECTOR		512u
-#define MAX_DEVS	8
-#define MAX_BLOCKS	64u		/* of one operation: 256 KiB */
-#define MAGIC		0x53544d505a45524fULL
-#define DAMAGED		UINT64_MAX
+#define BLOCK	   4096u
+#define SECTOR	   512u
+#define MAX_DEVS   8
+#define MAX_BLOCKS 64u /* of one operation: 256 KiB */
+#define MAGIC	   0x53544d505a45524fULL
+#define DAMAGED	   UINT64_MAX
 
 enum { EXIT_IO = 1, EXIT_USAGE = 2, EXIT_LOSS = 3, EXIT_NO_PREFIX = 4, EXIT_DAMAGE = 5 };
 
 /* One sector as it lies on the device. `sum` covers all that precedes it. */
 struct stamp {
 	uint64_t magic;
-	uint32_t tag;			/* names the volume */
+	uint32_t tag; /* names the volume */
 	uint32_t dev;
 	uint64_t sector;
 	uint64_t seq;
@@ -158,7 +158,7 @@ static bool is_zero(const void *p, size_t len)
 	return true;
 }
 
-/* The sequence number a block carries, 0 if it reads as zero, DAMAGED (having said why) if neither. */
+/* The sequence number a block carries; 0: it reads as zero; DAMAGED (having said why): neither. */
 static uint64_t block_seq(const void *data, uint32_t dev, uint64_t block)
 {
 	const struct stamp *s = data;
@@ -179,8 +179,10 @@ static uint64_t block_seq(const void *data, uint32_t dev, uint64_t block)
 		else if (s->seq != ((const struct stamp *)data)->seq)
 			why = "is of another write than the first of its block";
 		if (why)
-			fprintf(stderr, "stamp: %s sector %" PRIu64 " %s (seq %" PRIu64 ", tag %u, device %u, sector %"
-				PRIu64 ")\n", g.name[dev], sector, why, s->seq, s->tag, s->dev, s->sector);
+			fprintf(stderr,
+				"stamp: %s sector %" PRIu64 " %s (seq %" PRIu64
+				", tag %u, device %u, sector %" PRIu64 ")\n",
+				g.name[dev], sector, why, s->seq, s->tag, s->dev, s->sector);
 	}
 	return why ? DAMAGED : ((const struct stamp *)data)->seq;
 }
@@ -210,7 +212,8 @@ static void read_blocks(void *buf, uint32_t dev, uint64_t block, uint32_t nblock
 	ssize_t n = pread(g.fd[dev], buf, nblocks * BLOCK, (off_t)(block * BLOCK));
 
 	if (n != (ssize_t)(nblocks * BLOCK))
-		die(EXIT_IO, "%s: read at block %" PRIu64 ": %s", g.name[dev], block, n < 0 ? strerror(errno) : "short");
+		die(EXIT_IO, "%s: read at block %" PRIu64 ": %s", g.name[dev], block,
+		    n < 0 ? strerror(errno) : "short");
 }
 
 /* ---- write ------------------------------------------------------------------------------- */
@@ -227,22 +230,26 @@ static void log_line(int fd, const char *what, uint64_t seq)
 static void write_op(const struct op *op, uint64_t seq, void *buf)
 {
 	struct iovec iov = { buf, (size_t)op->nblocks * BLOCK };
-	uint64_t sector = op->block * (BLOCK / SECTOR), range[2] = { op->block * BLOCK, iov.iov_len };
+	uint64_t sector = op->block * (BLOCK / SECTOR),
+		 range[2] = { op->block * BLOCK, iov.iov_len };
 	struct stamp *s = buf;
 	ssize_t n;
 
 	if (op->kind == OP_DISCARD) {
-		if (g.is_file[op->dev] ? fallocate(g.fd[op->dev], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-						   (off_t)range[0], (off_t)range[1])
-				       : ioctl(g.fd[op->dev], BLKDISCARD, range))
-			die(EXIT_IO, "%s: discard %" PRIu64 ": %s", g.name[op->dev], seq, strerror(errno));
+		if (g.is_file[op->dev] ?
+			    fallocate(g.fd[op->dev], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				      (off_t)range[0], (off_t)range[1]) :
+			    ioctl(g.fd[op->dev], BLKDISCARD, range))
+			die(EXIT_IO, "%s: discard %" PRIu64 ": %s", g.name[op->dev], seq,
+			    strerror(errno));
 		return;
 	}
 	for (uint32_t i = 0; i < op->nblocks * (BLOCK / SECTOR); i++)
 		stamp_fill(s + i, op->dev, sector + i, seq);
 	n = pwritev2(g.fd[op->dev], &iov, 1, (off_t)range[0], op->kind == OP_FUA ? RWF_DSYNC : 0);
 	if (n != (ssize_t)iov.iov_len)
-		die(EXIT_IO, "%s: write %" PRIu64 ": %s", g.name[op->dev], seq, n < 0 ? strerror(errno) : "short");
+		die(EXIT_IO, "%s: write %" PRIu64 ": %s", g.name[op->dev], seq,
+		    n < 0 ? strerror(errno) : "short");
 }
 
 /* Reads some range back: an acknowledged write is seen by every later read. */
@@ -262,7 +269,9 @@ static void read_back(const uint64_t *img, uint64_t seq, void *buf)
 		if (got == DAMAGED)
 			exit(EXIT_DAMAGE);
 		if (got != want)
-			die(EXIT_DAMAGE, "%s block %" PRIu64 " reads as write %" PRIu64 ", not %" PRIu64 " (after %" PRIu64 ")",
+			die(EXIT_DAMAGE,
+			    "%s block %" PRIu64 " reads as write %" PRIu64 ", not %" PRIu64
+			    " (after %" PRIu64 ")",
 			    g.name[dev], block + i, got, want, seq);
 	}
 }
@@ -305,7 +314,7 @@ static int do_write(void)
 
 /* ---- check ------------------------------------------------------------------------------- */
 
-/* The highest number in a "flushed" line; a last line cut short has no newline and does not count. */
+/* The highest number in a "flushed" line; a last line cut short has no newline: it is left out. */
 static uint64_t flushed_in_log(const char *path)
 {
 	FILE *f = fopen(path, "r");
@@ -330,7 +339,8 @@ static uint64_t *read_image(bool show)
 		die(EXIT_IO, "out of memory");
 	for (int dev = 0; dev < g.ndevs; dev++) {
 		for (uint64_t b = 0; b < g.blocks; b += MAX_BLOCKS) {
-			uint32_t n = g.blocks - b < MAX_BLOCKS ? (uint32_t)(g.blocks - b) : MAX_BLOCKS;
+			uint32_t n = g.blocks - b < MAX_BLOCKS ? (uint32_t)(g.blocks - b) :
+								 MAX_BLOCKS;
 
 			read_blocks(buf, (uint32_t)dev, b, n);
 			for (uint32_t i = 0; i < n; i++) {
@@ -338,7 +348,8 @@ static uint64_t *read_image(bool show)
 				img[(unsigned int)dev * g.blocks + b + i] = seq;
 				damaged += seq == DAMAGED;
 				if (show && seq)
-					printf("%s %" PRIu64 " %" PRIu64 "\n", g.name[dev], b + i, seq);
+					printf("%s %" PRIu64 " %" PRIu64 "\n", g.name[dev], b + i,
+					       seq);
 			}
 		}
 	}
@@ -350,7 +361,8 @@ static uint64_t *read_image(bool show)
 
 static int do_check(void)
 {
-	uint64_t *found = read_image(false), *img = image_new(), n = g.blocks * (unsigned int)g.ndevs;
+	uint64_t *found = read_image(false), *img = image_new(),
+		 n = g.blocks * (unsigned int)g.ndevs;
 	uint64_t wrong = 0, newest = 0, best = 0, fewest, seq = 0;
 	bool some = false;
 
@@ -361,7 +373,7 @@ static int do_check(void)
 		newest = found[i] > newest ? found[i] : newest;
 	}
 	fewest = wrong;
-	/* Play the history from the start; at each step `wrong` blocks differ from what was found. */
+	/* Play the history from the start; after each step `wrong` blocks differ from the found. */
 	for (;; seq++) {
 		if (wrong == 0) {
 			some = true;
@@ -383,12 +395,18 @@ static int do_check(void)
 		}
 	}
 	if (!some)
-		die(EXIT_NO_PREFIX, "no prefix of the history: newest write found %" PRIu64 ", last flushed %" PRIu64
-		    ", at best %" PRIu64 " blocks differ", newest, g.flushed, fewest);
+		die(EXIT_NO_PREFIX,
+		    "no prefix of the history: newest write found %" PRIu64
+		    ", last flushed %" PRIu64 ", at best %" PRIu64 " blocks differ",
+		    newest, g.flushed, fewest);
 	if (best < g.flushed)
-		die(EXIT_LOSS, "LOSS: the devices hold the first %" PRIu64 " operations, but %" PRIu64 " had been flushed",
+		die(EXIT_LOSS,
+		    "LOSS: the devices hold the first %" PRIu64 " operations, but %" PRIu64
+		    " had been flushed",
 		    best, g.flushed);
-	printf("stamp: the devices hold the first %" PRIu64 " operations; %" PRIu64 " had been flushed\n", best, g.flushed);
+	printf("stamp: the devices hold the first %" PRIu64 " operations; %" PRIu64
+	       " had been flushed\n",
+	       best, g.flushed);
 	return 0;
 }
 
@@ -396,17 +414,28 @@ static int do_check(void)
 
 static void usage(void)
 {
-	die(EXIT_USAGE, "usage: stamp write|check|show [--ops N] [--seed N] [--blocks N] [--tag N] [--discard PCT] [--fua PCT]"
-	    " [--log FILE]\n       write: [--start N] [--flush-every N] [--read PCT] [--delay-us N]; check: [--flushed N]; DEVICE...");
+	die(EXIT_USAGE,
+	    "usage: stamp write|check|show [OPTION...] DEVICE...\n"
+	    "  all: --ops N --seed N --blocks N --tag N --discard PCT --fua PCT --log FILE\n"
+	    "  write: --start N --flush-every N --read PCT --delay-us N; check: --flushed N");
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
-		{ "ops", 1, NULL, 'o' }, { "seed", 1, NULL, 's' }, { "blocks", 1, NULL, 'b' }, { "tag", 1, NULL, 't' },
-		{ "discard", 1, NULL, 'd' }, { "fua", 1, NULL, 'u' }, { "log", 1, NULL, 'l' }, { "start", 1, NULL, 'S' },
-		{ "flush-every", 1, NULL, 'e' }, { "flushed", 1, NULL, 'F' }, { "read", 1, NULL, 'r' },
-		{ "delay-us", 1, NULL, 'y' }, { 0 },
+		{ "ops", 1, NULL, 'o' },
+		{ "seed", 1, NULL, 's' },
+		{ "blocks", 1, NULL, 'b' },
+		{ "tag", 1, NULL, 't' },
+		{ "discard", 1, NULL, 'd' },
+		{ "fua", 1, NULL, 'u' },
+		{ "log", 1, NULL, 'l' },
+		{ "start", 1, NULL, 'S' },
+		{ "flush-every", 1, NULL, 'e' },
+		{ "flushed", 1, NULL, 'F' },
+		{ "read", 1, NULL, 'r' },
+		{ "delay-us", 1, NULL, 'y' },
+		{ 0 },
 	};
 	const char *cmd = argc > 1 ? argv[1] : "";
 	bool writing = !strcmp(cmd, "write");
@@ -420,19 +449,44 @@ int main(int argc, char **argv)
 		uint64_t v = optarg ? strtoull(optarg, NULL, 0) : 0;
 
 		switch (c) {
-		case 'o': g.ops = v; break;
-		case 's': g.seed = v; break;
-		case 'b': g.blocks = v; break;
-		case 't': g.tag = (uint32_t)v; break;
-		case 'd': g.discard_pct = (uint32_t)v; break;
-		case 'u': g.fua_pct = (uint32_t)v; break;
-		case 'l': g.log = optarg; break;
-		case 'S': g.start = v; break;
-		case 'e': g.flush_every = v; break;
-		case 'F': g.flushed = v; break;
-		case 'r': g.read_pct = (uint32_t)v; break;
-		case 'y': g.delay_us = v; break;
-		default: usage();
+		case 'o':
+			g.ops = v;
+			break;
+		case 's':
+			g.seed = v;
+			break;
+		case 'b':
+			g.blocks = v;
+			break;
+		case 't':
+			g.tag = (uint32_t)v;
+			break;
+		case 'd':
+			g.discard_pct = (uint32_t)v;
+			break;
+		case 'u':
+			g.fua_pct = (uint32_t)v;
+			break;
+		case 'l':
+			g.log = optarg;
+			break;
+		case 'S':
+			g.start = v;
+			break;
+		case 'e':
+			g.flush_every = v;
+			break;
+		case 'F':
+			g.flushed = v;
+			break;
+		case 'r':
+			g.read_pct = (uint32_t)v;
+			break;
+		case 'y':
+			g.delay_us = v;
+			break;
+		default:
+			usage();
 		}
 	}
 	g.ndevs = argc - optind;
@@ -440,7 +494,7 @@ int main(int argc, char **argv)
 		usage();
 	for (int i = 0; i < g.ndevs; i++) {
 		g.name[i] = argv[optind + i];
-		/* O_DIRECT: what is read comes from the device, not from this machine's page cache. */
+		/* O_DIRECT: what is read comes from the device, not from the page cache. */
 		g.fd[i] = open(g.name[i], (writing ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
 		if (g.fd[i] < 0 || fstat(g.fd[i], &st))
 			die(EXIT_IO, "%s: %s", g.name[i], strerror(errno));

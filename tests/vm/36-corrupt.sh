@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# vm-limit: 120
+# DESCRIPTION: a bit flips, an object is cut short or missing under a served volume: EIO for what lay in it and nothing else,
+# never a wrong byte; put back, all reads well again.
+# Made to fail once by flipping a bit and expecting the range to read well.
+. tests/vm/lib.sh
+z_setup
+z_format c --size 64M
+z_start c
+dev=$(z_dev c)
+store=$Z_STORE/c
+
+objects() { find "$store" -type f | sort; }
+# Three areas, each in segments of its own.
+for area in 0 1 2; do
+	objects > "$Z/before"
+	z_put "$dev" $((area * 1000)) 256 area$area
+	z_flush "$dev"
+	objects | comm -13 "$Z/before" - | xargs ls -S | head -1 > "$Z/object.$area"
+	[ "$(stat -c %s "$(cat "$Z/object.$area")")" -gt 1000000 ] || zt_fail "no segment holds area $area"
+done
+z_stop c
+
+others() { # all areas but 1
+	z_same "$dev" 0 256 area0 || zt_fail "$1: area 0"
+	z_same "$dev" 2000 256 area2 || zt_fail "$1: area 2"
+}
+# Reads area 1 in pieces of 32 KiB: each is right or an error. Prints how many were errors.
+pieces() {
+	local bad=0 i
+	for ((i = 0; i < 256; i += 8)); do
+		if dd if="$dev" bs=4096 skip=$((1000 + i)) count=8 iflag=direct status=none > "$Z/piece" 2> "$Z/stderr"; then
+			cmp -s "$Z/piece" <(z_noise area1 $((256 * 4096)) | dd bs=4096 skip=$i count=8 iflag=fullblock status=none) ||
+				zt_fail "WRONG BYTES at block $((1000 + i))"
+		else
+			grep -qi 'input/output error' "$Z/stderr" || zt_fail "not EIO: $(cat "$Z/stderr")"
+			bad=$((bad + 1))
+		fi
+	done
+	echo $bad
+}
+
+object=$(cat "$Z/object.1")
+cp "$object" "$Z/good"
+size=$(stat -c %s "$object")
+
+zt_say "a flipped bit in the middle"
+z_start c
+dev=$(z_dev c)
+byte=$(dd if="$object" bs=1 skip=$((size / 2)) count=1 status=none | od -An -tu1)
+# shellcheck disable=SC2059
+printf "\\$(printf %o $((byte ^ 4)))" | dd of="$object" bs=1 seek=$((size / 2)) conv=notrunc status=none
+bad=$(pieces)
+zt_say "$bad of 32 pieces fail"
+[ "$bad" -ge 1 ] && [ "$bad" -le 4 ] || zt_fail "a flipped bit took $bad pieces of 32 KiB with it"
+others "flipped"
+[ "$(z_json c .corrupt_frames)" -ge 1 ] || zt_fail "nothing counts the damage"
+z_is c LIVE
+z_put "$dev" 3000 8 new
+z_flush "$dev"
+cp "$Z/good" "$object"
+[ "$(pieces)" = 0 ] || zt_fail "restored, but does not read"
+z_stop c
+
+zt_say "cut short"
+z_start c
+dev=$(z_dev c)
+truncate -s $((size / 2)) "$object"
+bad=$(pieces)
+zt_say "$bad of 32 pieces fail"
+[ "$bad" -ge 14 ] && [ "$bad" -le 18 ] || zt_fail "half an object took $bad pieces of 32 with it"
+others "cut short"
+z_is c LIVE
+
+zt_say "missing"
+rm "$object"
+others "missing"
+z_is c LIVE
+z_kill c
+z_start c || true
+if [ -n "${Z_PID[c]:-}" ]; then z_stop c; fi
+cp "$Z/good" "$object"
+z_start c
+dev=$(z_dev c)
+[ "$(pieces)" = 0 ] || zt_fail "restored, but does not read"
+others "restored"
+z_same "$dev" 3000 8 new || zt_fail "what was written beside the damage is gone"
+z_stop c

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# vm-limit: 120
+# DESCRIPTION: what cannot be served is refused in one line and loses nothing: a volume that is being served, a wrong key or
+# passphrase, no module, another ABI, no permission, no volume.
+# Made to fail once by serving another volume in place of the second serve.
+. tests/vm/lib.sh
+z_setup
+z_format v --size 64M
+url=$(z_url v)
+serve=(zerofs serve --memory 96M --state-dir "$Z/state.v")
+
+z_start v
+dev=$(z_dev v)
+z_put "$dev" 0 16 mine
+z_flush "$dev"
+z_fails '(served|in use|busy)' "${serve[@]}" --key-file "$Z/key" "$url"
+# With a state folder of its own it must stop at the module.
+z_fails '(served|in use|busy)' zerofs serve --memory 96M --state-dir "$Z/state.other" --key-file "$Z/key" "$url"
+z_is v LIVE
+z_same "$dev" 0 16 mine || zt_fail "the first daemon was harmed"
+z_put "$dev" 16 16 more
+z_flush "$dev"
+z_stop v
+before=$(find "$Z_STORE/v" -type f -exec sha256sum {} + | sort | sha256sum)
+
+head -c 32 /dev/urandom > "$Z/otherkey"
+z_fails 'key' "${serve[@]}" --key-file "$Z/otherkey" "$url"
+z_fails '(no such|not found|does not exist|No such)' "${serve[@]}" --key-file "$Z/nokey" "$url"
+z_fails '(no volume|not a volume|No such)' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/nothing"
+z_fails '(device|module)' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" "${serve[@]}" --key-file "$Z/key" "$url"
+z_fails '(ABI|version|protocol|Protocol)' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" OTHERABI=call \
+	"${serve[@]}" --key-file "$Z/key" "$url"
+z_fails '(root|permi|CAP_SYS_ADMIN|Permi)' setpriv --reuid=65534 --clear-groups "${serve[@]}" --key-file /dev/null "$url"
+rmmod zerofs
+z_fails 'modprobe' "${serve[@]}" --key-file "$Z/key" "$url"
+z_fails 'modprobe' zerofs list
+modprobe zerofs
+after=$(find "$Z_STORE/v" -type f -exec sha256sum {} + | sort | sha256sum)
+[ "$before" = "$after" ] || zt_fail "a refused serve wrote to the store"
+
+echo right > "$Z/pass"
+echo wrong > "$Z/wrongpass"
+zerofs format --size 64M --name p --kdf min --passphrase-file "$Z/pass" "$(z_url p)"
+z_fails 'passphrase' "${serve[@]}" --passphrase-file "$Z/wrongpass" "$(z_url p)"
+z_fails '(passphrase|key)' "${serve[@]}" --key-file "$Z/key" "$(z_url p)"
+z_fails '(exists|volume)' zerofs format --size 64M --name p --kdf min --passphrase-file "$Z/pass" "$(z_url p)"
+z_fails '(4096|4 KiB|block)' zerofs format --size 1000001 --name q --key-file "$Z/key" "$(z_url q)"
+
+z_start v
+dev=$(z_dev v)
+z_same "$dev" 0 16 mine && z_same "$dev" 16 16 more || zt_fail "something was lost"
+z_stop v
