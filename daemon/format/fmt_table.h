@@ -14,6 +14,7 @@
 #define FMT_TABLE_MAX_ENTRIES	(1u << 20)
 #define FMT_TABLE_MAX_BYTES	(16u << 20)	/* encoded */
 #define FMT_CONTROL_MAX		4096u
+#define FMT_SEG_MAX_OFF		(256u << 20)	/* no object is longer */
 
 /* Persisted. */
 enum fmt_entry_kind {
