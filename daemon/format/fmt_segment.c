@@ -35,7 +35,7 @@ struct seg_disk {
 	le64 object_len;
 	uint8_t prev_hash[FMT_HASH_LEN];
 	uint8_t table_hash[FMT_HASH_LEN];
-	uint8_t rsvd1[24];	/* 0 */
+	uint8_t rsvd1[32];	/* 0 */
 	uint8_t mac[MAC_LEN];	/* of all before it */
 };
 static_assert(sizeof(struct seg_disk) == FMT_SEG_HDR_LEN, "segment header");
