@@ -13,7 +13,8 @@ lose() { # NAME ARENA-DAMAGE...: serve, write, kill, damage, serve
 	shift
 	stamps=(--tag 5 --seed 22 --blocks 2048 --discard 5 --ops 100000)
 	z_format "$name" --size 64M
-	z_start "$name"
+	# Nothing goes to the store but what a flush takes there.
+	z_start "$name" --segment-age 60s
 	dev=$(z_dev "$name")
 	rm -f "$Z/flushed"
 	stamp write "${stamps[@]}" --ops 215 --flush-every 50 --log "$Z/flushed" "$dev"
@@ -51,6 +52,8 @@ z_is head CACHE_LOST
 zerofs clear head
 z_is head LIVE
 stamp check "${stamps[@]}" --log "$Z/flushed" "$dev"
+# And what was not flushed is gone: it is no prefix of all that was written.
+stamp check "${stamps[@]}" --ops 214 "$dev"
 flushed=$(awk '$1 == "flushed" { n = $2 } END { print n }' "$Z/flushed")
 zt_say "usable again: goes on behind flushed write $flushed"
 z_put "$dev" 4000 4 after
@@ -59,3 +62,10 @@ z_stop head
 z_start head
 z_same "$(z_dev head)" 4000 4 after || zt_fail "what was written after clear is gone"
 z_stop head
+
+zt_say "one damaged entry"
+lose entry entry 8
+zerofs clear entry
+z_is entry LIVE
+stamp check "${stamps[@]}" --log "$Z/flushed" "$dev"
+z_stop entry
