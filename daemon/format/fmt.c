@@ -83,3 +83,34 @@ void fmt_hash32(uint8_t out[32], const void *p, size_t len)
 {
 	crypto_generichash(out, 32, p, len, NULL, 0);
 }
+
+int fmt_str_put(void *p, const char *s, size_t len)
+{
+	size_t n = strnlen(s, len);
+
+	if (n == len)
+		return -EINVAL;
+	memset(p, 0, len);
+	memcpy(p, s, n);
+	return 0;
+}
+
+int fmt_str_get(char *s, const void *p, size_t len)
+{
+	size_t n = strnlen(p, len);
+
+	if (n == len || !fmt_is_zero((const uint8_t *)p + n, len - n))
+		return -EBADMSG;
+	memcpy(s, p, len);
+	return 0;
+}
+
+bool fmt_is_zero(const void *p, size_t len)
+{
+	const uint8_t *b = p;
+	uint8_t v = 0;
+
+	while (len--)
+		v |= *b++;
+	return !v;
+}

@@ -16,6 +16,7 @@
 #define FORMAT_FMT_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -107,6 +108,16 @@ void fmt_box_seal(uint8_t *out, const uint8_t key[FMT_KEY_LEN], const void *aad,
 /* Writes @box_len - FMT_BOX_OVERHEAD bytes to @out (may be NULL if that is 0); -EBADMSG: nothing of use. */
 int fmt_box_open(void *out, const uint8_t key[FMT_KEY_LEN], const void *aad, size_t aad_len,
 		 const void *box, size_t box_len);
+
+/*
+ * A name as it lies on media: NUL-padded to @len. fmt_str_put() cuts nothing: -EINVAL if @s and a NUL do not fit.
+ * fmt_str_get(): -EBADMSG unless @p holds a NUL and only NULs behind it.
+ */
+int fmt_str_put(void *p, const char *s, size_t len);
+int fmt_str_get(char *s, const void *p, size_t len);
+
+/* Whether @len bytes are all 0. */
+bool fmt_is_zero(const void *p, size_t len);
 
 /* 16 B BLAKE2b. */
 void fmt_hash16(uint8_t out[16], const void *p, size_t len);

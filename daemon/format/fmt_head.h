@@ -11,6 +11,7 @@
 #include "format/fmt.h"
 
 #define FMT_HEAD_LEN	472u	/* every head is as long */
+#define FMT_HEAD_MAX_WINDOW	4096u
 
 /* Persisted. */
 enum fmt_journal_state {

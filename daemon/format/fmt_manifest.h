@@ -12,6 +12,7 @@
 
 #define FMT_MANIFEST_MAX	(16u << 20)
 #define FMT_MANIFEST_MAX_RUNS	65536u
+#define FMT_MANIFEST_MAX_RUN_LEN	(1ull << 32)
 
 #define FMT_DEV_RO	(1u << 0)
 

@@ -20,7 +20,7 @@
 #define FMT_RUN_BLOCK		65536u		/* records of one block, encoded, at most */
 #define FMT_RUN_MAX_OBJECT	(256u << 20)	/* writers start another run before this */
 #define FMT_RUN_MAX_BLOCKS	65536u
-#define FMT_RUN_MIN_RECORD	4u		/* no record takes fewer bytes */
+#define FMT_RUN_MIN_RECORD	5u		/* no record takes fewer bytes */
 #define FMT_RUN_BLOCK_RECORDS	(FMT_RUN_BLOCK / FMT_RUN_MIN_RECORD)
 
 /**

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <sodium.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,15 +63,6 @@ struct footer_disk {
 };
 static_assert(sizeof(struct footer_disk) == FMT_SEG_FOOTER_LEN, "footer");
 
-static bool is_zero(const uint8_t *p, size_t n)
-{
-	uint8_t v = 0;
-
-	while (n--)
-		v |= *p++;
-	return !v;
-}
-
 /* The rules that hold between fields, for both directions. */
 static bool seg_ok(const struct fmt_seg *s)
 {
@@ -84,12 +74,12 @@ static bool seg_ok(const struct fmt_seg *s)
 		return !s->key_gen && !s->wno_first && !s->table_len && !s->nr_frames &&
 		       !s->nr_entries && !s->data_blocks && s->object_len == FMT_FENCE_LEN &&
 		       s->resume_at > s->seq && s->resume_wno > s->wno_last &&
-		       is_zero(s->table_hash, FMT_HASH_LEN) && is_zero(s->salt, FMT_SALT_LEN);
+		       fmt_is_zero(s->table_hash, FMT_HASH_LEN) && fmt_is_zero(s->salt, FMT_SALT_LEN);
 	if (s->type != FMT_SEG_DATA && s->type != FMT_SEG_GC)
 		return false;
-	if (s->type == FMT_SEG_GC && !is_zero(s->prev_hash, FMT_HASH_LEN))
+	if (s->type == FMT_SEG_GC && !fmt_is_zero(s->prev_hash, FMT_HASH_LEN))
 		return false;
-	if (s->resume_at || s->resume_wno || !is_zero(s->journal, FMT_UUID_LEN))
+	if (s->resume_at || s->resume_wno || !fmt_is_zero(s->journal, FMT_UUID_LEN))
 		return false;
 	if (!s->key_gen || !s->wno_first || s->wno_first > s->wno_last)
 		return false;
@@ -293,7 +283,7 @@ int fmt_seg_header_open(struct fmt_seg *ret, const void *p, size_t len, const ui
 	if (sodium_memcmp(mac, d.mac, MAC_LEN))
 		return -EBADMSG;
 	unpack(&s, &d);
-	if (!is_zero(d.rsvd0, sizeof(d.rsvd0)) || !is_zero(d.rsvd1, sizeof(d.rsvd1)) || !seg_ok(&s))
+	if (!fmt_is_zero(d.rsvd0, sizeof(d.rsvd0)) || !fmt_is_zero(d.rsvd1, sizeof(d.rsvd1)) || !seg_ok(&s))
 		return -EBADMSG;
 	if (s.seq != seq || (s.type == FMT_SEG_GC) != !!type_gc)
 		return -EBADMSG;

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "format/fmt_arena.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+
+#define ENTRY_CRC_LEN	offsetof(struct fmt_arena_entry, crc)
+
+static_assert(ENTRY_CRC_LEN == 52, "arena entry, checksummed part");
+
+struct arena_disk {
+	struct fmt_prefix prefix;
+	le64 total_len;
+	le64 data_off;
+	le64 data_len;
+	le64 index_off;
+	le32 nr_entries;
+	le32 extent_len;
+	le64 write_off;
+	le64 write_len;
+	le64 epoch;
+	le64 created_us;
+	uint8_t rsvd[12];	/* 0 */
+	le32 crc;		/* CRC32C of all before it */
+};
+static_assert(sizeof(struct arena_disk) == 128, "arena header");
+
+void fmt_arena_init(void *hdr, const struct fmt_arena *a, const uint8_t uuid[16])
+{
+	struct arena_disk d = {
+		.total_len = le_64(a->total_len),
+		.data_off = le_64(a->data_off),
+		.data_len = le_64(a->data_len),
+		.index_off = le_64(a->index_off),
+		.nr_entries = le_32(a->nr_entries),
+		.extent_len = le_32(a->extent_len),
+		.write_off = le_64(a->write_off),
+		.write_len = le_64(a->write_len),
+		.epoch = le_64(a->epoch),
+		.created_us = le_64(a->created_us),
+	};
+
+	fmt_prefix_init(&d.prefix, FMT_KIND_ARENA, uuid);
+	d.crc = le_32(crc32c(0, &d, offsetof(struct arena_disk, crc)));
+	memset(hdr, 0, FMT_ARENA_HDR_LEN);
+	memcpy(hdr, &d, sizeof(d));
+}
+
+/* [off, off + len) within [0, limit), without wrapping. */
+static bool within(uint64_t off, uint64_t len, uint64_t limit)
+{
+	return off <= limit && len <= limit - off;
+}
+
+static bool arena_ok(const struct fmt_arena *a, uint64_t mapped)
+{
+	const uint64_t all = a->total_len | a->data_off | a->data_len | a->index_off | a->write_off |
+			     a->write_len | a->extent_len;
+
+	return a->total_len <= mapped && !(all % FMT_BLOCK_SIZE) && a->extent_len &&
+	       a->index_off >= FMT_ARENA_HDR_LEN && within(a->data_off, a->data_len, a->total_len) &&
+	       within(a->index_off, (uint64_t)a->nr_entries * FMT_ARENA_ENTRY_LEN, a->data_off) &&
+	       within(a->write_off, a->write_len, a->data_len);
+}
+
+int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const uint8_t uuid[16])
+{
+	struct arena_disk d;
+	struct fmt_arena a;
+	int rc;
+
+	if (mapped < FMT_ARENA_HDR_LEN)
+		return -EBADMSG;
+	memcpy(&d, hdr, sizeof(d));
+	rc = fmt_prefix_check(&d.prefix, FMT_KIND_ARENA, uuid);
+	if (rc)
+		return rc;
+	if (le_cpu32(d.crc) != crc32c(0, &d, offsetof(struct arena_disk, crc)) ||
+	    !fmt_is_zero(d.rsvd, sizeof(d.rsvd)))
+		return -EBADMSG;
+	a.total_len = le_cpu64(d.total_len);
+	a.data_off = le_cpu64(d.data_off);
+	a.data_len = le_cpu64(d.data_len);
+	a.index_off = le_cpu64(d.index_off);
+	a.nr_entries = le_cpu32(d.nr_entries);
+	a.extent_len = le_cpu32(d.extent_len);
+	a.write_off = le_cpu64(d.write_off);
+	a.write_len = le_cpu64(d.write_len);
+	a.epoch = le_cpu64(d.epoch);
+	a.created_us = le_cpu64(d.created_us);
+	if (!arena_ok(&a, mapped))
+		return -EBADMSG;
+	*ret = a;
+	return 0;
+}
+
+void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r)
+{
+	/*
+	 * A process that is killed has carried out its stores up to some point of the program: it is
+	 * enough that the compiler keeps the order. Release gives that, and more.
+	 */
+	__atomic_store_n(&e->valid, 0, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	e->wno = le_64(r->wno);
+	e->lba = le_64(r->lba);
+	e->off = le_64(r->off);
+	e->dev = le_32(r->dev);
+	e->blocks = le_32(r->blocks);
+	e->op = r->op;
+	e->flags = r->flags;
+	memset(e->rsvd, 0, sizeof(e->rsvd));
+	e->crc = le_32(crc32c(0, e, ENTRY_CRC_LEN));
+	__atomic_store_n(&e->valid, htole64(FMT_ARENA_VALID ^ r->wno), __ATOMIC_RELEASE);
+}
+
+void fmt_arena_clear(struct fmt_arena_entry *e)
+{
+	__atomic_store_n(&e->valid, 0, __ATOMIC_RELEASE);
+}
+
+static bool rec_ok(const struct fmt_arena_rec *r, const struct fmt_arena *a)
+{
+	if (!r->wno || !r->blocks || r->lba > FMT_MAX_LBA || r->lba + r->blocks > FMT_MAX_LBA)
+		return false;
+	switch (r->op) {
+	case FMT_ARENA_WRITE:
+		return !r->flags && !(r->off % FMT_BLOCK_SIZE) && r->off >= a->write_off &&
+		       within(r->off - a->write_off, (uint64_t)r->blocks * FMT_BLOCK_SIZE,
+			      a->write_len);
+	case FMT_ARENA_DISCARD:
+		return !r->flags && !r->off;
+	case FMT_ARENA_ZEROES:
+		return !(r->flags & ~FMT_ARENA_NOUNMAP) && !r->off;
+	default:
+		return false;
+	}
+}
+
+int fmt_arena_get(struct fmt_arena_rec *ret, const struct fmt_arena_entry *e,
+		  const struct fmt_arena *a)
+{
+	uint64_t valid = le64toh(__atomic_load_n(&e->valid, __ATOMIC_ACQUIRE));
+	struct fmt_arena_entry c;
+	struct fmt_arena_rec r;
+
+	if (!valid)
+		return 0;
+	memcpy(&c, e, ENTRY_CRC_LEN + sizeof(c.crc));
+	if (le_cpu32(c.crc) != crc32c(0, &c, ENTRY_CRC_LEN) ||
+	    valid != (FMT_ARENA_VALID ^ le_cpu64(c.wno)) || !fmt_is_zero(c.rsvd, sizeof(c.rsvd)))
+		return -EBADMSG;
+	r.wno = le_cpu64(c.wno);
+	r.lba = le_cpu64(c.lba);
+	r.off = le_cpu64(c.off);
+	r.dev = le_cpu32(c.dev);
+	r.blocks = le_cpu32(c.blocks);
+	r.op = c.op;
+	r.flags = c.flags;
+	if (!rec_ok(&r, a))
+		return -EBADMSG;
+	*ret = r;
+	return 1;
+}
