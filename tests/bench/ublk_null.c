@@ -250,6 +250,14 @@ static int start(uint64_t size, struct ublksrv_ctrl_dev_info *info)
 	return err ? fail("start device", err) : 0;
 }
 
+/* DEL_DEV waits until nothing holds the character device: neither a ring nor a mapping. */
+static void close_queue(struct queue *q)
+{
+	pthread_join(q->thread, NULL);
+	io_uring_queue_exit(&q->ring);
+	munmap((void *)q->desc, (size_t)depth * sizeof(*q->desc));
+}
+
 static void print_counters(void)
 {
 	uint64_t requests = 0, syscalls = 0, wakeups = 0;
@@ -305,7 +313,7 @@ int main(int argc, char **argv)
 		print_counters();
 	control(UBLK_CMD_STOP_DEV, info.dev_id, NULL, 0, 0);
 	for (i = 0; i < nr_queues; i++)
-		pthread_join(queues[i].thread, NULL);
+		close_queue(&queues[i]);
 	close(cdev);
 	control(UBLK_CMD_DEL_DEV, info.dev_id, NULL, 0, 0);
 	return 0;

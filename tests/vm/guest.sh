@@ -45,9 +45,12 @@ run_test() {
 	ZT_BOOT=$boot setsid timeout -k 10 "$seconds" "$@" < /dev/null >> "$log" 2>&1
 	rc=$?
 	if [ $rc = 124 ] || [ $rc = 137 ]; then
-		echo "zt: no end after $seconds s; tasks that are stuck:" >> "$log"
-		echo w > /proc/sysrq-trigger
-		dmesg | grep -A14 'state:D' | head -60 >> "$log"
+		{
+			echo "zt: no end after $seconds s; what still runs, and tasks that are stuck:"
+			ps axHo pid,tid,stat,wchan:24,args | grep -v '\[.*\]$' | tail -n +3 | head -40
+			echo w > /proc/sysrq-trigger
+			dmesg | grep -A14 'state:D' | head -60
+		} >> "$log"
 	fi
 	left=$(leftovers)
 	dmesg > "/mnt/share/$n.dmesg"
