@@ -84,9 +84,9 @@ apt_opts=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$apt_dir/p
 	-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o APT::Get::List-Cleanup=true -o APT::Sandbox::User=root -q)
 apt() { apt-get "${apt_opts[@]}" "$@"; }
 
-# `apt-get indextargets` knows every form that package sources come in (one-line, deb822, mirror lists).
-debian_sources() {
-	apt-get indextargets 'Created-By: Packages' | awk -F': ' '
+# `apt-get indextargets` knows every form that package sources come in (one-line, deb822, mirror lists), once their lists are read.
+debian_sources() { # FOLDER OF THE LISTS
+	apt-get -o Dir::State::lists="$1" indextargets 'Created-By: Packages' | awk -F': ' '
 		function out() {
 			if (comp == "main" && rel ~ /^bookworm(-updates|-security|\/updates)?$/)
 				print uri "\t" rel "\t" key
@@ -101,7 +101,13 @@ debian_sources() {
 }
 
 write_sources() {
-	local uri rel key found='' keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	local uri rel key found='' lists=/var/lib/apt/lists keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	if ! debian_sources $lists | cut -f2 | grep -qx bookworm; then
+		# Never updated, or cleaned up since: read this machine's own lists, to a place of ours.
+		lists=$apt_dir/own-lists
+		mkdir -p "$lists/partial"
+		apt-get -o Dir::State::lists="$lists" -o APT::Sandbox::User=root -o Acquire::Retries=3 -q update > "$apt_dir/update.log" 2>&1 || true
+	fi
 	: > "$apt_dir/parts/zerofs.list.new"
 	while IFS=$'\t' read -r uri rel key; do
 		case $key in
@@ -113,8 +119,8 @@ write_sources() {
 			found=yes
 			echo "deb ${key:+[signed-by=$key] }$uri bookworm-backports main contrib" >> "$apt_dir/parts/zerofs.list.new"
 		fi
-	done < <(debian_sources)
-	[ -n "$found" ] || die "no package source of Debian 12 (bookworm main) is configured on this machine"
+	done < <(debian_sources "$lists")
+	[ -n "$found" ] || { cat "$apt_dir/update.log" >&2; die "no package source of Debian 12 (bookworm main) is configured on this machine"; }
 	mv "$apt_dir/parts/zerofs.list.new" "$apt_dir/parts/zerofs.list"
 }
 

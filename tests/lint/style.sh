@@ -10,7 +10,7 @@ mkdir -p build
 if [ "${1:-}" = --fix ]; then
 	clang-format -i "${c[@]}"
 else
-	printf '%s\n' "${c[@]}" | xargs -P 2 -n 8 clang-format --dry-run -Werror 2> build/style.log || rc=1
+	printf '%s\n' "${c[@]}" | xargs clang-format --dry-run -Werror 2> build/style.log || rc=1
 	if [ $rc != 0 ]; then
 		sed -nE 's/^([^:]+):.* error: .*/\1/p' build/style.log | sort | uniq -c |
 			while read -r n f; do echo "$f: clang-format would change it in $n places; run: make format"; done >&2
