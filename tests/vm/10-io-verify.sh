@@ -32,8 +32,8 @@ for q in 1 2; do
 		zt_say "  $job"
 	done
 	# The blocks must have come from the module, not from the test's own cache.
-	[ "$(z_counter "$dev" read_bytes)" -gt $((24 << 20)) ] || zt_fail "fio did not read from the device"
-	[ "$(z_counter "$dev" discards)" -gt 0 ] || zt_fail "fio discarded nothing"
+	[ "$(z_counter "$dev" bytes_read)" -gt $((24 << 20)) ] || zt_fail "fio did not read from the device"
+	[ "$(z_counter "$dev" requests_discard)" -gt 0 ] || zt_fail "fio discarded nothing"
 	z_stop io
 	z_start io --queues $q,$q
 	dev=$(z_dev io)

@@ -37,15 +37,15 @@ blkdiscard -z -o $(((5 * G + 96) * 4096)) -l $((8 * 4096)) "$dev"
 fallocate -z -o $(((5 * G + 128) * 4096)) -l $((4 * 4096)) "$dev"
 fallocate -p -o $(((5 * G + 160) * 4096)) -l $((4 * 4096)) "$dev"
 check_small "at once"
-[ "$(z_counter "$dev" write_zeroes)" -ge 2 ] || zt_fail "zeroing did not reach the daemon as such"
+[ "$(z_counter "$dev" requests_write_zeroes)" -ge 2 ] || zt_fail "zeroing did not reach the daemon as such"
 
 zt_say "4 GiB at once"
-before=$(z_counter "$dev" discard_bytes)
+before=$(z_counter "$dev" bytes_discard)
 t0=$EPOCHREALTIME
 blkdiscard -o 4096 -l $((4 << 30)) "$dev"
 took=$(bc <<< "$EPOCHREALTIME - $t0")
 zt_say "took $took s"
-[ $(($(z_counter "$dev" discard_bytes) - before)) = $((4 << 30)) ] || zt_fail "not all of it reached the daemon"
+[ $(($(z_counter "$dev" bytes_discard) - before)) = $((4 << 30)) ] || zt_fail "not all of it reached the daemon"
 [ "$(bc <<< "$took < 10")" = 1 ] || zt_fail "too slow"
 
 check_big() {

@@ -14,7 +14,7 @@ dev=$(z_dev cp)
 declare -A c
 snap() {
 	local a
-	for a in read_bytes write_bytes bytes_copied_read bytes_copied_write reissued; do
+	for a in bytes_read bytes_write bytes_copied_read bytes_copied_write reissued; do
 		c[$a]=$(z_counter "$dev" $a)
 	done
 	c[daemon_read]=$(z_json cp .bytes_copied_read)
@@ -27,7 +27,7 @@ run() { # NAME rw bs
 # total read|write: sets copied and asked to what the counters say now
 total() {
 	copied=$((${c[bytes_copied_$1]} + ${c[daemon_$1]}))
-	asked=${c[$1_bytes]}
+	asked=${c[bytes_$1]}
 }
 # ratio read|write: of what happened since total
 ratio() {

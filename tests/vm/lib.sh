@@ -107,7 +107,7 @@ z_counter() { cat "$(z_sys "$1")/$2"; }
 z_dev() {
 	local d
 	for d in /sys/block/zerofs*; do
-		if [ -e "$d" ] && [ "$(cat "$d/zerofs/volume")" = "$1" ] && [ "$(cat "$d/zerofs/device")" = "${2:-0}" ]; then
+		if [ -e "$d" ] && [ "$(cat "$d/zerofs/volume")" = "$1" ] && [ "$(cat "$d/zerofs/device_id")" = "${2:-0}" ]; then
 			echo "/dev/${d##*/}"
 			return
 		fi
@@ -115,7 +115,8 @@ z_dev() {
 	zt_fail "no device ${2:-0} of $1"
 }
 
-z_state() { z_counter "$(z_dev "$1")" state; }
+# The module and the daemon write it in different cases.
+z_state() { z_counter "$(z_dev "$1")" state | tr a-z A-Z; }
 
 # z_is NAME STATE: fails the test if the volume is in another state.
 z_is() {
