@@ -93,6 +93,7 @@ void store_submit(struct store *s, struct store_req *r);
 /* 0 if @name may name an object, else -EINVAL. Any thread. */
 int store_name_check(const char *name);
 
-void store_close(struct store *s);	/* NULL does nothing */
+/* Core lock not held: ends threads. NULL does nothing. */
+void store_close(struct store *s);
 
 #endif
