@@ -153,3 +153,19 @@ int cmd_opt_number(const char *opt, const char *text, unsigned long min, unsigne
 	*ret = v;
 	return 0;
 }
+
+int cmd_opt_word(const struct cmd *cmd, const char *word, const char *const *words, int n)
+{
+	const char *near;
+
+	for (int i = 0; i < n; i++) {
+		if (!strcmp(words[i], word))
+			return i;
+	}
+	near = nearest_word(word, words, (size_t)n, sizeof(words[0]));
+	if (near)
+		cmd_usage("%s: there is no '%s %s'; did you mean '%s %s'?", cmd->name, cmd->name, word, cmd->name, near);
+	else
+		cmd_usage("%s: there is no '%s %s'; usage: zerofs %s %s", cmd->name, cmd->name, word, cmd->name, cmd->args);
+	return -1;
+}

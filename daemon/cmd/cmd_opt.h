@@ -36,6 +36,9 @@ int cmd_opt_parse(const struct cmd *cmd, const struct cmd_opt *opts, int *argc, 
 /* A whole number within [min, max], or CMD_USAGE after one line on stderr that names --@opt. */
 int cmd_opt_number(const char *opt, const char *text, unsigned long min, unsigned long max, unsigned long *ret);
 
+/* Which of the @n @words @word is, or -1 after one line on stderr that names the nearest. */
+int cmd_opt_word(const struct cmd *cmd, const char *word, const char *const *words, int n);
+
 /* "zerofs: ..." and a newline on stderr, always one line; returns CMD_FAILED. */
 int cmd_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "cmd/cmd.h"
+#include "cmd/cmd_opt.h"
+#include "cmd/cmd_secret.h"
+#include "server/host.h"
+#include "server/serve.h"
+#include "store/url.h"
+
+#define SERVE_MIN_MEMORY	(64ull << 20)
+#define SERVE_MAX_MEMORY	(1ull << 40)
+#define SERVE_MAX_QUEUES	4u	/* of each kind, unless told otherwise */
+
+struct texts {
+	const char *memory, *pass, *key, *grace, *queues, *depth, *seg_size, *seg_age, *zstd, *state_dir, *ready_fd;
+};
+
+static int take_size(const char *opt, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	char lo[PARSE_SIZE_STR], hi[PARSE_SIZE_STR];
+
+	if (parse_size(text, ret) || *ret < min || *ret > max)
+		return cmd_usage("--%s: '%s' is not a size from %s to %s", opt, text, parse_size_str(lo, min),
+				 parse_size_str(hi, max));
+	return 0;
+}
+
+static int take_grace(const char *text, uint32_t *ret)
+{
+	uint64_t ms;
+
+	if (!strcmp(text, "forever")) {
+		*ret = ZEROFS_GRACE_FOREVER;
+		return 0;
+	}
+	if (parse_ms(text, &ms) || ms >= ZEROFS_GRACE_FOREVER)
+		return cmd_usage("--grace: '%s' is not a time; as in 500ms, 60s, 5m, forever", text);
+	*ret = (uint32_t)ms;
+	return 0;
+}
+
+static int take_queues(const char *text, struct session_conf *ret)
+{
+	const char *comma = strchr(text, ',');
+	char w[8];
+	uint64_t a, b;
+
+	if (comma && (size_t)(comma - text) < sizeof(w)) {
+		memcpy(w, text, (size_t)(comma - text));
+		w[comma - text] = '\0';
+		if (!parse_u64(w, 1, ZEROFS_MAX_QUEUES - 1, &a) && !parse_u64(comma + 1, 1, ZEROFS_MAX_QUEUES - a, &b)) {
+			ret->write_queues = (uint32_t)a;
+			ret->read_queues = (uint32_t)b;
+			return 0;
+		}
+	}
+	return cmd_usage("--queues: '%s' is not W,R: two numbers from 1, %u together at most", text, ZEROFS_MAX_QUEUES);
+}
+
+/* As many as there are pairs of CPUs: half of them for those who ask, half for who answers. */
+static uint32_t default_queues(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+
+	return n < 1 ? 1 : n > (long)SERVE_MAX_QUEUES ? SERVE_MAX_QUEUES : (uint32_t)n;
+}
+
+static int take(const struct texts *t, struct serve_conf *c)
+{
+	unsigned long depth = 128, zstd = 0;
+	uint64_t ms, seg;
+	int rc = 0;
+
+	volume_opts_init(&c->volume);
+	c->session = (struct session_conf){
+		.grace_ms = ZEROFS_GRACE_DEFAULT_MS,
+		.write_queues = default_queues(),
+		.read_queues = default_queues(),
+	};
+	if (t->memory)
+		rc = take_size("memory", t->memory, SERVE_MIN_MEMORY, SERVE_MAX_MEMORY, &c->volume.memory);
+	if (!rc && t->seg_size) {
+		rc = take_size("segment-size", t->seg_size, 64u << 10, 64u << 20, &seg);
+		if (!rc)
+			c->volume.segment_bytes = (uint32_t)seg;
+	}
+	if (!rc && t->seg_age) {
+		if (parse_ms(t->seg_age, &ms) || ms < 10 || ms > 3600000)
+			return cmd_usage("--segment-age: '%s' is not a time from 10ms to 1h", t->seg_age);
+		c->volume.segment_age_ms = (uint32_t)ms;
+	}
+	if (!rc && t->zstd) {
+		rc = cmd_opt_number("zstd-level", t->zstd, 0, 19, &zstd);
+		c->volume.zstd_level = (int)zstd;
+	}
+	if (!rc && t->grace)
+		rc = take_grace(t->grace, &c->session.grace_ms);
+	if (!rc && t->queues)
+		rc = take_queues(t->queues, &c->session);
+	if (!rc && t->depth)
+		rc = cmd_opt_number("depth", t->depth, 1, ZEROFS_MAX_DEPTH, &depth);
+	c->session.depth = (uint32_t)depth;
+	return rc;
+}
+
+static int take_ready_fd(const char *text, int *ret)
+{
+	unsigned long n;
+	int rc;
+
+	*ret = -1;
+	if (!text)
+		return 0;
+	rc = cmd_opt_number("ready-fd", text, 0, 1u << 20, &n);
+	if (rc)
+		return rc;
+	/* Nothing that this process starts is to hold it open. */
+	if (fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
+		return cmd_usage("--ready-fd %lu is not open", n);
+	*ret = (int)n;
+	return 0;
+}
+
+static void wipe(void *ctx)
+{
+	cmd_secret_wipe(ctx);
+}
+
+int cmd_serve(const struct cmd *cmd, int argc, char **argv)
+{
+	struct texts t = { 0 };
+	const struct cmd_opt opts[] = {
+		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)", &t.memory, NULL },
+		{ "passphrase-file", "FILE", "the first line of FILE unlocks the volume; '-' is standard input", &t.pass, NULL },
+		{ "key-file", "FILE", "the bytes of FILE unlock the volume", &t.key, NULL },
+		{ "grace", "TIME", "how long I/O waits for a new daemon when this one dies, or 'forever' (60s)", &t.grace, NULL },
+		{ "queues", "W,R", "write and read queues of each device (by the number of CPUs)", &t.queues, NULL },
+		{ "depth", "N", "requests in flight on each queue (128)", &t.depth, NULL },
+		{ "segment-size", "BYTES", "cut segments at this size (8M)", &t.seg_size, NULL },
+		{ "segment-age", "TIME", "... or at this age (2s)", &t.seg_age, NULL },
+		{ "zstd-level", "N", "compression, 0 (none) to 19 (1)", &t.zstd, NULL },
+		{ "state-dir", "DIR", "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir, NULL },
+		{ "ready-fd", "N", "write a line to descriptor N when the devices are there, and close it", &t.ready_fd, NULL },
+		{ 0 }
+	};
+	struct cmd_secret_source from = {
+		.use_env = 1,
+		.prompt = "passphrase",
+		.hint = "--passphrase-file or --key-file",
+	};
+	struct cmd_secret secret = { 0 };
+	struct serve_conf c = { .wipe = wipe, .wipe_ctx = &secret };
+	char err[HOST_ERR_LEN] = "";
+	struct url u;
+	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 1);
+
+	if (rc)
+		return rc == CMD_OPT_HELP ? CMD_OK : rc;
+	c.url = argv[1];
+	if (url_parse(&u, c.url, err, sizeof(err)))
+		return cmd_usage("%s", err);
+	rc = take(&t, &c);
+	if (!rc)
+		rc = take_ready_fd(t.ready_fd, &c.ready_fd);
+	if (rc)
+		return rc;
+	from.passphrase_file = t.pass;
+	from.key_file = t.key;
+	rc = cmd_secret_read(&secret, &from);
+	if (rc)
+		return rc;
+	c.state_dir = t.state_dir;
+	c.secret = &secret.secret;
+	rc = serve_run(&c, err);
+	cmd_secret_wipe(&secret);
+	if (rc)
+		cmd_err("%s", err);
+	return rc;
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "server/control.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct control {
+	int fd;
+	struct sockaddr_un addr;
+};
+
+static int make_addr(struct sockaddr_un *sa, const char *dir, const char *name)
+{
+	int n;
+
+	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strchr(name, '/') || name[0] == '.' || !name[0])
+		return -EINVAL;
+	n = snprintf(sa->sun_path, sizeof(sa->sun_path), "%s/%s.sock", dir, name);
+	return n < 0 || (size_t)n >= sizeof(sa->sun_path) ? -ENAMETOOLONG : 0;
+}
+
+static void set_patience(int fd, unsigned int ms)
+{
+	struct timeval tv = { ms / 1000, (long)(ms % 1000) * 1000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
+static int connect_to(const struct sockaddr_un *sa, unsigned int patience_ms)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	set_patience(fd, patience_ms);
+	if (!connect(fd, (const struct sockaddr *)sa, sizeof(*sa)))
+		return fd;
+	rc = errno == ECONNREFUSED ? -ENOENT : errno == EAGAIN ? -ETIMEDOUT : -errno;
+	close(fd);
+	return rc;
+}
+
+static int send_all(int fd, const char *p, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int send_json(int fd, json_t *j)
+{
+	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	int rc;
+
+	json_decref(j);
+	if (!text)
+		return -ENOMEM;
+	rc = send_all(fd, text, strlen(text));
+	if (!rc)
+		rc = send_all(fd, "\n", 1);
+	free(text);
+	return rc;
+}
+
+/* One line of JSON. -ECONNRESET: the peer went away; -ETIMEDOUT; -EPROTO: something else than that. */
+static int recv_json(int fd, json_t **ret)
+{
+	size_t room = 4096, len = 0;
+	char *buf = malloc(room);
+	int rc = 0;
+
+	while (buf && !rc && !(len && buf[len - 1] == '\n')) {
+		ssize_t n;
+
+		if (len == room) {
+			char *more = room < CONTROL_MAX ? realloc(buf, room * 2) : NULL;
+
+			if (!more) {
+				rc = -EPROTO;
+				break;
+			}
+			buf = more;
+			room *= 2;
+		}
+		n = recv(fd, buf + len, room - len, 0);
+		if (n < 0 && errno != EINTR)
+			rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
+		else if (n == 0)
+			rc = -ECONNRESET;
+		else if (n > 0)
+			len += (size_t)n;
+	}
+	if (buf && !rc) {
+		*ret = json_loadb(buf, len, JSON_REJECT_DUPLICATES, NULL);
+		if (!json_is_object(*ret)) {
+			json_decref(*ret);
+			rc = -EPROTO;
+		}
+	}
+	free(buf);
+	return buf ? rc : -ENOMEM;
+}
+
+int control_open(struct control **ret, const char *dir, const char *name, char *err, size_t len)
+{
+	struct control *c = calloc(1, sizeof(*c));
+	int rc, other;
+
+	if (!c) {
+		snprintf(err, len, "out of memory");
+		return -ENOMEM;
+	}
+	rc = make_addr(&c->addr, dir, name);
+	if (!rc && mkdir(dir, 0700) < 0 && errno != EEXIST)
+		rc = -errno;
+	if (rc)
+		goto err;
+	other = connect_to(&c->addr, CONTROL_PATIENCE_MS);
+	if (other >= 0) {
+		close(other);
+		rc = -EADDRINUSE;
+		goto err;
+	}
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->fd < 0) {
+		rc = -errno;
+		goto err;
+	}
+	/* What is left there is of a daemon that died: nobody answers. */
+	unlink(c->addr.sun_path);
+	if (bind(c->fd, (struct sockaddr *)&c->addr, sizeof(c->addr)) < 0 || chmod(c->addr.sun_path, 0600) < 0 ||
+	    listen(c->fd, 16) < 0) {
+		rc = -errno;
+		close(c->fd);
+		goto err;
+	}
+	*ret = c;
+	return 0;
+
+err:
+	if (rc == -EADDRINUSE)
+		snprintf(err, len, "another volume called '%s' is served on this host; see: zerofs list", name);
+	else
+		snprintf(err, len, "cannot listen at %s/%s.sock: %s", dir, name, strerror(-rc));
+	free(c);
+	return rc;
+}
+
+int control_fd(const struct control *c)
+{
+	return c->fd;
+}
+
+int control_accept(struct control *c, int *ret_conn, json_t **ret_req)
+{
+	int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	set_patience(fd, CONTROL_PATIENCE_MS);
+	rc = recv_json(fd, ret_req);
+	if (rc == -EPROTO)
+		control_answer(fd, control_refusal("the request is not one line of JSON"));
+	else if (rc)
+		close(fd);
+	else
+		*ret_conn = fd;
+	return rc;
+}
+
+void control_answer(int conn, json_t *answer)
+{
+	(void)send_json(conn, answer);	/* a peer that does not listen any more has lost interest */
+	close(conn);
+}
+
+json_t *control_refusal(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return json_pack("{s:b, s:s}", "ok", 0, "error", text);
+}
+
+void control_close(struct control *c)
+{
+	if (!c)
+		return;
+	unlink(c->addr.sun_path);
+	close(c->fd);
+	free(c);
+}
+
+int control_ask(const char *dir, const char *name, json_t *req, unsigned int patience_ms, json_t **ret_answer)
+{
+	struct sockaddr_un sa;
+	int rc = make_addr(&sa, dir, name);
+	int fd = rc ? rc : connect_to(&sa, patience_ms);
+
+	if (fd < 0) {
+		json_decref(req);
+		return fd;
+	}
+	rc = send_json(fd, req);
+	if (rc == -EPIPE)
+		rc = -ECONNRESET;
+	if (!rc)
+		rc = recv_json(fd, ret_answer);
+	close(fd);
+	return rc;
+}

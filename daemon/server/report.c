@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "server/report.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/host.h"
+#include "server/session.h"
+#include "store/stat.h"
+#include "store/store.h"
+
+const char *report_state(uint32_t state)
+{
+	static const char *const names[ZEROFS_S_NR] = {
+		[ZEROFS_S_LIVE] = "LIVE",
+		[ZEROFS_S_DETACHED] = "DETACHED",
+		[ZEROFS_S_RECOVERING] = "RECOVERING",
+		[ZEROFS_S_FAILED] = "FAILED",
+		[ZEROFS_S_CACHE_LOST] = "CACHE_LOST",
+		[ZEROFS_S_SUPERSEDED] = "SUPERSEDED",
+	};
+
+	return state < ZEROFS_S_NR ? names[state] : "UNKNOWN";
+}
+
+static void set_u64(json_t *j, const char *key, uint64_t v)
+{
+	json_object_set_new(j, key, json_integer((json_int_t)v));
+}
+
+static void set_str(json_t *j, const char *key, const char *v)
+{
+	json_object_set_new(j, key, json_string(v));
+}
+
+static json_t *head(struct session *s, const struct report_meta *m)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "ok", json_true());
+	set_str(j, "name", m->name);
+	set_str(j, "uuid", m->uuid);
+	set_str(j, "url", m->url);
+	set_u64(j, "pid", (uint64_t)getpid());
+	set_str(j, "version", ZEROFS_VERSION);
+	set_str(j, "phase", m->phase);
+	set_str(j, "state", s->up ? report_state(kdev_state(&s->kd)) : "NONE");
+	set_str(j, "flush", "store");
+	set_u64(j, "started_us", m->started_us);
+	set_u64(j, "attach_gen", s->up ? s->kd.attach_gen : 0);
+	return j;
+}
+
+static json_t *devices(const struct session *s)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; s->up && i < s->nr_devs; i++) {
+		const struct session_dev *d = &s->devs[i];
+		char node[32];
+		json_t *j;
+
+		if (!d->started)
+			continue;
+		j = json_object();
+		snprintf(node, sizeof(node), "/dev/zerofs%u", d->index);
+		set_u64(j, "id", d->id);
+		set_str(j, "name", d->name);
+		set_str(j, "node", node);
+		set_u64(j, "size", d->size);
+		set_u64(j, "write_queues", d->write_queues);
+		set_u64(j, "read_queues", d->read_queues);
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *notices(const struct host *h)
+{
+	static const char *const levels[] = { "error", "warning", "info", "debug" };
+	json_t *list = json_array();
+	uint32_t from = h->nr_notices > HOST_NOTICES ? h->nr_notices - HOST_NOTICES : 0;
+
+	for (uint32_t i = from; i < h->nr_notices; i++) {
+		const struct host_notice *n = &h->notices[i % HOST_NOTICES];
+		json_t *j = json_object();
+
+		set_u64(j, "time_us", n->real_us);
+		set_str(j, "level", n->level >= 0 && n->level <= LOG_LEVEL_DEBUG ? levels[n->level] : "debug");
+		set_str(j, "text", n->text);
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static const char *store_trouble(int err)
+{
+	switch (err < 0 ? -err : err) {
+	case 0:
+		return "";
+	case ENOSPC:
+		return "the store is full (no space left): make room, it goes on by itself";
+	default:
+		return strerror(err < 0 ? -err : err);
+	}
+}
+
+json_t *report_status(struct session *s, const struct report_meta *m)
+{
+	struct volume_stats st = { 0 };
+	json_t *j = head(s, m);
+
+	assert(core_held(&s->host->core));
+	if (s->up)
+		volume_get_stats(s->volume, &st);
+	json_object_set_new(j, "devices", devices(s));
+	set_u64(j, "dirty_bytes", st.dirty_bytes);
+	set_u64(j, "dirty_age_us", st.dirty_age_us);
+	set_u64(j, "flushes_waiting", st.flushes_waiting);
+	set_u64(j, "mapped_bytes", st.mapped_bytes);
+	set_u64(j, "stored_bytes", st.stored_bytes);
+	set_u64(j, "memory_used", st.memory_used);
+	set_u64(j, "memory_cap", st.memory_cap);
+	set_u64(j, "corrupt_frames", st.corrupt_frames);
+	set_u64(j, "epoch", st.epoch);
+	json_object_set_new(j, "store_errno", json_integer(st.store_errno));
+	set_str(j, "store_trouble", store_trouble(st.store_errno));
+	json_object_set_new(j, "notices", notices(s->host));
+	return j;
+}
+
+static json_t *by_op(const uint64_t *v)
+{
+	static const char *const names[IO_NR_OPS] = {
+		[IO_READ] = "read",
+		[IO_WRITE] = "write",
+		[IO_FLUSH] = "flush",
+		[IO_DISCARD] = "discard",
+		[IO_WRITE_ZEROES] = "write_zeroes",
+	};
+	json_t *j = json_object();
+
+	for (int i = 0; i < IO_NR_OPS; i++)
+		set_u64(j, names[i], v[i]);
+	return j;
+}
+
+static json_t *transport(const struct session *s)
+{
+	struct ring_stats sum = { 0 };
+	json_t *j = json_object();
+
+	for (uint32_t i = 0; s->up && i < s->nr_rings; i++) {
+		struct ring_stats r;
+
+		ring_get_stats(s->rings[i], &r);
+		sum.requests += r.requests;
+		sum.enters += r.enters;
+		sum.waits += r.waits;
+		sum.wakeups += r.wakeups;
+		sum.rejected += r.rejected;
+		sum.ring_full += r.ring_full;
+	}
+	set_u64(j, "queues", s->up ? s->nr_rings : 0);
+	set_u64(j, "requests", sum.requests);
+	set_u64(j, "enters", sum.enters);
+	set_u64(j, "waits", sum.waits);
+	set_u64(j, "wakeups", sum.wakeups);
+	set_u64(j, "rejected", sum.rejected);
+	set_u64(j, "ring_full", sum.ring_full);
+	set_u64(j, "posts_refused", s->posts_refused);
+	return j;
+}
+
+static json_t *store(const struct session *s)
+{
+	const struct stat_counters *c = stat_get(s->host->store);
+	json_t *j = json_object();
+
+	for (int i = 0; i < STORE_NR_OPS; i++) {
+		const struct stat_op *o = &c->op[i];
+		json_t *op = json_object();
+
+		set_u64(op, "requests", o->requests);
+		set_u64(op, "errors", o->errors);
+		set_u64(op, "answers", o->answers);
+		set_u64(op, "bytes", o->bytes);
+		set_u64(op, "inflight", o->inflight);
+		set_u64(op, "inflight_max", o->inflight_max);
+		set_u64(op, "us_sum", o->us_sum);
+		set_u64(op, "us_p50", stat_quantile(o, 500));
+		set_u64(op, "us_p99", stat_quantile(o, 990));
+		set_u64(op, "us_max", o->us_max);
+		json_object_set_new(j, stat_op_name((enum store_op)i), op);
+	}
+	return j;
+}
+
+#define STAT(name)	{ #name, offsetof(struct volume_stats, name) }
+
+/* Every plain counter of struct volume_stats. */
+static const struct {
+	const char *name;
+	size_t off;
+} counters[] = {
+	STAT(wno), STAT(committed_wno), STAT(epoch), STAT(head_version), STAT(commit_seq), STAT(next_seq),
+	STAT(bytes_copied_read), STAT(bytes_copied_write), STAT(mapped_bytes), STAT(live_bytes), STAT(stored_bytes),
+	STAT(raw_bytes_sealed), STAT(frame_bytes_sealed), STAT(segments_sealed), STAT(segments_committed),
+	STAT(segments_inflight), STAT(manifests), STAT(heads), STAT(dirty_bytes), STAT(dirty_age_us), STAT(cache_hits),
+	STAT(cache_misses), STAT(cache_bytes), STAT(cache_evictions), STAT(extents), STAT(map_bytes), STAT(bufs_total),
+	STAT(bufs_free), STAT(bufs_posted), STAT(starvations), STAT(memory_used), STAT(memory_cap), STAT(store_errors),
+	STAT(store_retries), STAT(flushes_waiting), STAT(corrupt_frames),
+};
+
+json_t *report_stats(struct session *s, const struct report_meta *m)
+{
+	struct volume_stats st = { 0 };
+	json_t *j = head(s, m);
+
+	assert(core_held(&s->host->core));
+	if (s->up)
+		volume_get_stats(s->volume, &st);
+	set_u64(j, "uptime_us", clock_real_us(s->host->env.clock) - m->started_us);
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		uint64_t v;
+
+		memcpy(&v, (const char *)&st + counters[i].off, sizeof(v));
+		set_u64(j, counters[i].name, v);
+	}
+	json_object_set_new(j, "store_errno", json_integer(st.store_errno));
+	json_object_set_new(j, "requests", by_op(st.ops));
+	json_object_set_new(j, "bytes", by_op(st.bytes));
+	json_object_set_new(j, "transport", transport(s));
+	json_object_set_new(j, "store", store(s));
+	return j;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* report: what a daemon says of itself, as JSON: `status` for people and monitors, `stats` with every counter. */
+#ifndef SERVER_REPORT_H
+#define SERVER_REPORT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+struct session;
+
+/**
+ * struct report_meta - what neither host nor session knows
+ * @url:	as given to serve
+ * @phase:	"starting", "recovering", "serving", "draining", "superseded"
+ * @started_us:	wall clock
+ */
+struct report_meta {
+	const char *url;
+	const char *name;
+	const char *uuid;
+	const char *phase;
+	uint64_t started_us;
+};
+
+/* enum zerofs_state in the words that users see (LIVE, CACHE_LOST). Any thread. */
+const char *report_state(uint32_t state);
+
+/* A new object with "ok": true, or NULL. Core lock held. Before session_up() is through: nothing of volume and devices. */
+json_t *report_status(struct session *s, const struct report_meta *m);
+json_t *report_stats(struct session *s, const struct report_meta *m);
+
+#endif

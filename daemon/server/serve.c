@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Start: harden -> host (store, threads) -> control device -> keys -> state folder (lock) -> control socket -> CREATE or
+ * ATTACH, arena -> volume_recover() while the module holds I/O -> devices, RESUME -> ready.
+ *
+ * Stop (SIGTERM, SIGINT, `zerofs detach`): one FLUSH, so that what was acknowledged is in the store before a device, and with
+ * the last one the module's hold on the arena, goes away -> DEL_DEV -> queues stop -> volume_detach() -> close.
+ *
+ * Failure modes: before "ready" every error ends the process with one sentence, and the module goes back to where it was
+ * (DETACHED, grace anew). After it, a store that fails is waited for. Superseded, or the module and we do not understand
+ * each other: stop at once, acknowledge nothing. A second signal: out, at once; the arena stays with the module and the next
+ * serve adopts it.
+ */
+#include "server/serve.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "io.h"
+#include "server/control.h"
+#include "server/host.h"
+#include "server/notify.h"
+#include "server/process.h"
+#include "server/report.h"
+
+enum serve_want {
+	WANT_NOTHING,
+	WANT_STOP,		/* remove what nobody has open, leave the rest DETACHED */
+	WANT_DETACH,		/* remove all or refuse */
+	WANT_DETACH_FORCE,
+};
+
+struct serve {
+	const struct serve_conf *conf;
+	struct host *host;
+	struct session session;
+	struct volume *volume;
+	struct keyring *keys;
+	struct control *control;	/* the watcher reads it once the pipe has said so */
+	char name[VOLUME_NAME_LEN];
+	char uuid[UUID_STR_LEN];
+	struct report_meta meta;	/* core lock */
+
+	/* Guarded by the core lock. */
+	enum serve_want want;
+	uint32_t left;			/* devices that were open at the end; main only */
+	int client;			/* who asked for WANT_DETACH, -1 = nobody */
+	bool superseded;
+	bool ready;
+	pthread_cond_t event;		/* one of the above, or of the session's, has changed */
+
+	pthread_t watcher;
+	bool watching;
+	int lock_rc;			/* of process_lock_memory() */
+	int sigfd;
+	int wakefd;			/* the watcher: look again, or end */
+	bool watch_end;			/* atomic */
+};
+
+/* ---- events (core lock held) ------------------------------------------------------------- */
+
+static void wake_main(void *ctx)
+{
+	struct serve *s = ctx;
+
+	pthread_cond_signal(&s->event);
+}
+
+static void on_superseded(void *ctx)
+{
+	struct serve *s = ctx;
+
+	s->superseded = true;
+	host_interrupt(s->host);
+	wake_main(s);
+}
+
+/* ---- watcher ----------------------------------------------------------------------------- */
+
+static void on_signal(struct serve *s)
+{
+	struct signalfd_siginfo si;
+	bool hurry = false;
+
+	if (read(s->sigfd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return;
+	core_lock(&s->host->core);
+	if (s->want == WANT_NOTHING && s->ready) {
+		s->want = WANT_STOP;
+		log_info("signal %u: writing everything to the store; once more to stop at once", si.ssi_signo);
+	} else if (!s->ready && s->want == WANT_NOTHING) {
+		s->want = WANT_STOP;
+		host_interrupt(s->host);
+	} else {
+		hurry = true;
+	}
+	wake_main(s);
+	core_unlock(&s->host->core);
+	if (hurry) {
+		log_warn("signal %u again: stopping at once; what is not in the store yet stays in memory for the next serve",
+			 si.ssi_signo);
+		_exit(SERVE_FAILED);
+	}
+}
+
+/* Without the core lock: the module may sleep. */
+static json_t *on_read_only(struct serve *s, const json_t *req)
+{
+	const char *device = json_string_value(json_object_get(req, "device"));
+	bool ready;
+	int rc;
+
+	core_lock(&s->host->core);
+	ready = s->ready && s->want == WANT_NOTHING;
+	core_unlock(&s->host->core);
+	if (!device || !ready)
+		return control_refusal("%s", device ? "the daemon is coming up or stopping" : "which device?");
+	rc = session_set_ro(&s->session, device, json_is_true(json_object_get(req, "on")));
+	if (rc == -ENODEV || rc == -ENOENT)
+		return control_refusal("the volume has no device '%s'; see: zerofs device list %s", device, s->name);
+	return rc ? control_refusal("the module refuses: %s", strerror(-rc)) : json_pack("{s:b}", "ok", 1);
+}
+
+/* Answers at once, or keeps the connection for the main thread and returns NULL. */
+static json_t *on_request(struct serve *s, int conn, const char *op, const json_t *req)
+{
+	json_t *answer = NULL;
+
+	if (!strcmp(op, "read-only"))
+		return on_read_only(s, req);
+	core_lock(&s->host->core);
+	if (!strcmp(op, "status")) {
+		answer = report_status(&s->session, &s->meta);
+	} else if (!strcmp(op, "stats")) {
+		answer = report_stats(&s->session, &s->meta);
+	} else if (strcmp(op, "detach") != 0) {
+		answer = control_refusal("this daemon does not know the request '%s'", op);
+	} else if (!s->ready) {
+		answer = control_refusal("the daemon has not yet come up; try again, or end it with a signal");
+	} else if (s->want != WANT_NOTHING) {
+		answer = control_refusal("the daemon is stopping already");
+	} else {
+		s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE : WANT_DETACH;
+		s->client = conn;
+		wake_main(s);
+		core_unlock(&s->host->core);
+		return NULL;
+	}
+	core_unlock(&s->host->core);
+	return answer ? answer : control_refusal("the daemon is out of memory");
+}
+
+static void on_connection(struct serve *s, struct control *c)
+{
+	const char *op;
+	json_t *req, *answer;
+	int conn;
+
+	if (control_accept(c, &conn, &req))
+		return;
+	op = json_string_value(json_object_get(req, "op"));
+	answer = on_request(s, conn, op ? op : "", req);
+	if (answer)
+		control_answer(conn, answer);
+	json_decref(req);
+}
+
+static void *watcher_thread(void *arg)
+{
+	struct serve *s = arg;
+	struct control *c = NULL;
+
+	while (!__atomic_load_n(&s->watch_end, __ATOMIC_ACQUIRE)) {
+		struct pollfd p[3] = {
+			{ .fd = s->sigfd, .events = POLLIN },
+			{ .fd = s->wakefd, .events = POLLIN },
+			{ .fd = c ? control_fd(c) : -1, .events = POLLIN },
+		};
+		uint64_t n;
+
+		if (poll(p, 3, -1) < 0)
+			continue;
+		if (p[0].revents)
+			on_signal(s);
+		if (p[1].revents && read(s->wakefd, &n, sizeof(n)) == (ssize_t)sizeof(n))
+			c = __atomic_load_n(&s->control, __ATOMIC_ACQUIRE);
+		if (p[2].revents)
+			on_connection(s, c);
+	}
+	return NULL;
+}
+
+static void poke_watcher(struct serve *s)
+{
+	uint64_t one = 1;
+
+	(void)!write(s->wakefd, &one, sizeof(one));
+}
+
+static int start_watcher(struct serve *s)
+{
+	sigset_t set;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC);
+	s->wakefd = eventfd(0, EFD_CLOEXEC);
+	if (s->sigfd < 0 || s->wakefd < 0)
+		return -errno;
+	rc = pthread_create(&s->watcher, NULL, watcher_thread, s);
+	s->watching = !rc;
+	return -rc;
+}
+
+static void stop_watcher(struct serve *s)
+{
+	if (s->watching) {
+		__atomic_store_n(&s->watch_end, true, __ATOMIC_RELEASE);
+		poke_watcher(s);
+		pthread_join(s->watcher, NULL);
+	}
+	if (s->sigfd >= 0)
+		close(s->sigfd);
+	if (s->wakefd >= 0)
+		close(s->wakefd);
+}
+
+static void set_phase(struct serve *s, const char *phase)
+{
+	core_lock(&s->host->core);
+	s->meta.phase = phase;
+	core_unlock(&s->host->core);
+}
+
+/* ---- start ------------------------------------------------------------------------------- */
+
+static int open_keys(struct serve *s, char *err)
+{
+	int rc;
+
+	core_lock(&s->host->core);
+	rc = keys_open(&s->keys, &s->host->env, s->conf->secret);
+	core_unlock(&s->host->core);
+	s->conf->wipe(s->conf->wipe_ctx);
+	if (rc) {
+		host_explain(s->host, rc, err);
+		return rc;
+	}
+	core_lock(&s->host->core);
+	snprintf(s->name, sizeof(s->name), "%s", keys_name(s->keys));
+	uuid_str(s->uuid, keys_uuid(s->keys));
+	core_unlock(&s->host->core);
+	return 0;
+}
+
+/* The local side: what makes this the only daemon of the volume here, before anything is written to the store. */
+static int open_local(struct serve *s, char *err)
+{
+	struct control *c;
+	char path[4096];
+	int rc;
+
+	if (s->conf->state_dir)
+		snprintf(path, sizeof(path), "%s", s->conf->state_dir);
+	else
+		snprintf(path, sizeof(path), "%s/%s", SERVE_STATE_DIR, s->uuid);
+	rc = host_open_state(s->host, path, err);
+	if (!rc)
+		rc = control_open(&c, CONTROL_DIR, s->name, err, HOST_ERR_LEN);
+	if (rc)
+		return rc;
+	__atomic_store_n(&s->control, c, __ATOMIC_RELEASE);
+	poke_watcher(s);
+	s->lock_rc = process_lock_memory();
+	return 0;
+}
+
+static int recover(struct serve *s, char *err)
+{
+	struct volume_recovery rec = { 0 };
+	int rc;
+
+	set_phase(s, "recovering");
+	core_lock(&s->host->core);
+	rc = volume_new(&s->volume, &s->host->env, s->keys, &s->conf->volume);
+	core_unlock(&s->host->core);
+	if (rc) {
+		host_explain(s->host, rc, err);
+		return rc;
+	}
+	rc = session_begin(&s->session, keys_uuid(s->keys), s->name, s->volume, &s->conf->volume, err);
+	if (rc)
+		return rc;
+	rc = host_start_timer(s->host, s->volume);
+	if (rc) {
+		snprintf(err, HOST_ERR_LEN, "cannot start a thread: %s", strerror(-rc));
+		return rc;
+	}
+	core_lock(&s->host->core);
+	rc = volume_recover(s->volume, &rec);
+	core_unlock(&s->host->core);
+	if (rc) {
+		host_explain(s->host, rc, err);
+		return rc;
+	}
+	rc = session_up(&s->session, &rec, err);
+	if (rc)
+		return rc;
+	log_info("volume '%s' (%s): epoch %llu, %llu segments replayed, %u entries taken over from memory", s->name, s->uuid,
+		 (unsigned long long)rec.epoch, (unsigned long long)rec.segments_replayed, rec.adopted_entries);
+	return 0;
+}
+
+static void tell_ready(struct serve *s)
+{
+	char line[1024];
+	size_t n;
+
+	n = (size_t)snprintf(line, sizeof(line), "serving %s as", s->name);
+	for (uint32_t i = 0; i < s->session.nr_devs && n < sizeof(line) - 64; i++)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s /dev/zerofs%u", i ? "," : "", s->session.devs[i].index);
+	if (s->session.lost)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, " (CACHE_LOST)");
+	printf("%s\n", line);
+	fflush(stdout);
+	if (s->conf->ready_fd >= 0) {
+		line[n++] = '\n';
+		(void)!write(s->conf->ready_fd, line, n);
+		close(s->conf->ready_fd);
+	}
+	notify_send("READY=1\nSTATUS=serving");
+}
+
+static int start(struct serve *s, char *err)
+{
+	char warning[HOST_ERR_LEN];
+	bool soft = process_harden(warning, sizeof(warning));
+	int rc = host_new(&s->host, s->conf->url, 0, 0, err);
+
+	if (rc)
+		return rc;
+	s->meta.started_us = clock_real_us(s->host->env.clock);
+	host_on_superseded(s->host, on_superseded, s);
+	rc = start_watcher(s);
+	if (rc) {
+		snprintf(err, HOST_ERR_LEN, "cannot start a thread: %s", strerror(-rc));
+		return rc;
+	}
+	rc = session_open(&s->session, s->host, &s->conf->session, err);
+	if (rc)
+		return rc;
+	s->session.changed = wake_main;
+	s->session.ctx = s;
+	rc = open_keys(s, err);
+	if (!rc)
+		rc = open_local(s, err);
+	if (!rc)
+		rc = recover(s, err);
+	if (rc)
+		return rc;
+	if (soft)
+		log_warn("%s", warning);
+	if (s->lock_rc)
+		log_warn("memory cannot be locked (mlockall: %s): this process may be paged out", strerror(-s->lock_rc));
+	host_talk(s->host);
+	core_lock(&s->host->core);
+	s->ready = s->want == WANT_NOTHING;
+	s->meta.phase = "serving";
+	core_unlock(&s->host->core);
+	tell_ready(s);
+	return 0;
+}
+
+/* ---- stop -------------------------------------------------------------------------------- */
+
+struct serve_flush {
+	struct io_req io;
+	struct serve *serve;
+	bool done;
+};
+
+static void flush_done(struct io_req *io)
+{
+	struct serve_flush *f = io->priv;
+
+	f->done = true;
+	wake_main(f->serve);
+}
+
+/* One FLUSH of our own, through the volume. -EINTR: superseded meanwhile (the request stays with the volume). */
+static int flush_volume(struct serve *s)
+{
+	struct serve_flush *f = calloc(1, sizeof(*f));
+	int rc;
+
+	if (!f)
+		return -ENOMEM;
+	f->serve = s;
+	f->io = (struct io_req){ .op = IO_FLUSH, .dev = s->session.devs[0].id, .done = flush_done, .priv = f };
+	core_lock(&s->host->core);
+	volume_submit(s->volume, &f->io);
+	while (!f->done && !s->superseded)
+		core_wait_on(&s->host->core, &s->event, UINT64_MAX);
+	rc = f->done ? f->io.res : -EINTR;
+	core_unlock(&s->host->core);
+	if (rc != -EINTR)
+		free(f);
+	return rc;
+}
+
+/*
+ * Answers whoever asked for the detach, if anybody did. Without the lock: the watcher sets @client together with @want,
+ * which it then leaves alone until go_on_serving().
+ */
+static void answer_client(struct serve *s, json_t *answer)
+{
+	int conn = s->client;
+
+	s->client = -1;
+	if (conn >= 0)
+		control_answer(conn, answer);
+	else
+		json_decref(answer);
+}
+
+/* Whether to go on with the stop; if not, serving continues. */
+static bool may_stop(struct serve *s, enum serve_want want)
+{
+	uint32_t open;
+	int rc;
+
+	open = session_openers(&s->session);
+	if (want == WANT_DETACH && open) {
+		answer_client(s, control_refusal("%u of the volume's devices are open (mounted, in a pool?); close them, or use --force",
+						 open));
+		return false;
+	}
+	rc = flush_volume(s);
+	if (rc && rc != -EINTR)
+		log_err("the last flush failed: %s", strerror(-rc));
+	if (rc && rc != -EINTR && want == WANT_DETACH) {
+		answer_client(s, control_refusal("not everything could be written to the store (%s); the volume is still served",
+						 strerror(-rc)));
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Everything acknowledged is in the store; no further request is taken. 0, or -errno with a sentence in @err: what is missing is
+ * still in the arena, which the module keeps as long as a device is there.
+ */
+static int drain(struct serve *s, enum serve_want want, char *err)
+{
+	int rc;
+
+	set_phase(s, "draining");
+	notify_send("STOPPING=1\nSTATUS=writing everything to the store");
+	if (want != WANT_NOTHING && session_remove(&s->session, want == WANT_DETACH_FORCE, err))
+		log_warn("%s", err);
+	for (uint32_t i = 0; i < s->session.nr_devs; i++)
+		s->left += s->session.devs[i].known;
+	if (want != WANT_NOTHING && s->left)
+		log_warn("%u devices are open and stay: I/O to them waits for the next serve until grace ends", s->left);
+	rc = session_quiesce(&s->session);
+	if (!rc) {
+		core_lock(&s->host->core);
+		rc = volume_detach(s->volume);
+		if (!rc)
+			rc = host_settle(s->host);
+		core_unlock(&s->host->core);
+	}
+	if (rc)
+		snprintf(err, HOST_ERR_LEN, "not everything could be written to the store: %s; serve the volume again to go on",
+			 strerror(-rc));
+	return rc;
+}
+
+/* Waits until something wants the daemon to end. */
+static enum serve_want wait_for_end(struct serve *s, bool *ret_broken)
+{
+	enum serve_want want;
+
+	core_lock(&s->host->core);
+	while (s->want == WANT_NOTHING && !s->superseded && !s->session.broken && s->session.live_rings)
+		core_wait_on(&s->host->core, &s->event, UINT64_MAX);
+	want = s->want;
+	*ret_broken = s->session.broken;
+	core_unlock(&s->host->core);
+	return want;
+}
+
+static void go_on_serving(struct serve *s)
+{
+	core_lock(&s->host->core);
+	s->want = WANT_NOTHING;
+	s->meta.phase = "serving";
+	core_unlock(&s->host->core);
+}
+
+static bool is_superseded(struct serve *s)
+{
+	bool yes;
+
+	core_lock(&s->host->core);
+	yes = s->superseded;
+	core_unlock(&s->host->core);
+	return yes;
+}
+
+/* Another host owns the volume: every device fails from here on. Nothing is written, nothing is answered. */
+static _Noreturn void end_superseded(struct serve *s)
+{
+	int rc = kdev_supersede(&s->session.kd);
+
+	set_phase(s, "superseded");
+	if (rc)
+		log_err("the module does not take SUPERSEDE: %s", strerror(-rc));
+	log_err("SUPERSEDED: another host has taken the volume '%s' over; all I/O here fails; unmount, then run: zerofs detach --force %s",
+		s->name, s->name);
+	answer_client(s, control_refusal("another host has taken the volume over"));
+	stop_watcher(s);
+	control_close(s->control);
+	_exit(SERVE_SUPERSEDED);
+}
+
+static int main_loop(struct serve *s, char *err)
+{
+	enum serve_want want;
+	uint32_t state;
+	bool broken;
+	int rc;
+
+	for (;;) {
+		want = wait_for_end(s, &broken);
+		if (is_superseded(s))
+			end_superseded(s);
+		if (broken) {
+			/* What we know of the requests in flight is worth nothing: the next daemon gets them again. */
+			log_err("the module and this daemon do not understand each other (protocol error); stopping at once");
+			stop_watcher(s);
+			control_close(s->control);
+			_exit(SERVE_FAILED);
+		}
+		if (want == WANT_NOTHING || may_stop(s, want))
+			break;
+		go_on_serving(s);
+	}
+	if (is_superseded(s))
+		end_superseded(s);
+	state = kdev_state(&s->session.kd);
+	rc = drain(s, want, err);
+	if (is_superseded(s))
+		end_superseded(s);
+	if (want == WANT_NOTHING && state == ZEROFS_S_FAILED && !rc) {
+		snprintf(err, HOST_ERR_LEN, "the volume was failed by an administrator; everything is in the store; serve it again to bring it back");
+		return SERVE_FAILED;
+	}
+	return rc ? SERVE_FAILED : SERVE_OK;
+}
+
+/* After start() or main_loop(): gives everything back, as far as it came. */
+static void finish(struct serve *s)
+{
+	if (s->host) {
+		/* Requests under way name memory that is freed below. */
+		core_lock(&s->host->core);
+		s->host->stop = false;
+		host_settle(s->host);
+		core_unlock(&s->host->core);
+		host_stop_threads(s->host);
+		if (s->session.host)
+			session_free(&s->session);
+	}
+	volume_free(s->volume);
+	keys_free(s->keys);
+	stop_watcher(s);
+	control_close(s->control);
+	host_free(s->host);
+	pthread_cond_destroy(&s->event);
+}
+
+int serve_run(const struct serve_conf *conf, char *err)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	char why[HOST_ERR_LEN] = "";
+	bool interrupted = false;
+	int status;
+
+	if (!s || core_cond_init(&s->event)) {
+		free(s);
+		snprintf(err, HOST_ERR_LEN, "out of memory");
+		return SERVE_FAILED;
+	}
+	s->conf = conf;
+	s->client = -1;
+	s->sigfd = -1;
+	s->wakefd = -1;
+	s->session.kd.fd = -1;
+	s->meta = (struct report_meta){ .url = conf->url, .name = s->name, .uuid = s->uuid, .phase = "starting" };
+	if (start(s, why)) {
+		status = SERVE_FAILED;
+		if (s->host) {
+			core_lock(&s->host->core);
+			interrupted = s->host->stop;
+			core_unlock(&s->host->core);
+		}
+		if (interrupted)
+			goto out;	/* requests may hang in the store: the exit ends them */
+	} else {
+		status = main_loop(s, why);
+		if (status != SERVE_OK)
+			goto out;	/* likewise */
+	}
+	finish(s);
+	if (status == SERVE_OK) {
+		log_info("stopped; everything is in the store");
+		answer_client(s, json_pack("{s:b, s:i}", "ok", 1, "left", (int)s->left));
+	}
+	free(s);
+	snprintf(err, HOST_ERR_LEN, "%s", why);
+	return status;
+
+out:
+	answer_client(s, control_refusal("%s", why));
+	stop_watcher(s);
+	control_close(s->control);
+	snprintf(err, HOST_ERR_LEN, "%s", why);
+	return status;
+}
