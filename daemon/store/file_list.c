@@ -73,9 +73,7 @@ static bool wanted(struct walk *w, const char *name)
 		return false;
 	memcpy(full + w->len, name, n + 1);
 	n += w->len;
-	/* Begins with the prefix, or is a folder on the way there. */
-	if (n < plen ? strncmp(full, w->prefix, n) || w->prefix[n] != '/' :
-		       strncmp(full, w->prefix, plen)) {
+	if (n < plen || strncmp(full, w->prefix, plen)) {
 		full[w->len] = '\0';
 		return false;
 	}
