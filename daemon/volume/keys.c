@@ -498,7 +498,7 @@ int keys_open(struct keyring **ret, const struct volume_env *env, const struct k
 	char name[FMT_NAME_MAX];
 	struct sio *s = NULL;
 	struct keyring *kr;
-	uint64_t version;
+	uint64_t version = 0;
 	struct sio_ctx c;
 	ssize_t n;
 	int rc = keys_secret_check(secret);
