@@ -138,7 +138,7 @@ wait "$DAEMON" 2>/dev/null || true
 say "  daemon killed; device state: $(counter state)"
 daemon_start
 say "  daemon back; device state: $(counter state), requests delivered again: $(counter reissued)"
-[ "$(counter state)" = LIVE ] || die "the volume did not come back intact"
+[ "$(counter state)" = live ] || die "the volume did not come back intact"
 wait $FIO || die "fio saw an I/O or verify error"
 say "  fio: no I/O error, no verify error"
 rm -f "$MNT"/verify.*
