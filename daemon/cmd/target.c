@@ -33,8 +33,8 @@ int target_sessions(struct kdev *kd, struct zerofs_session_info **ret)
 
 		if (!rc)
 			found++;
-		else if (rc != -ENOENT)
-			n = rc;	/* -ENOENT: it ended meanwhile */
+		else if (rc != -ENOENT && rc != -ENODEV)
+			n = rc;	/* these: it ended meanwhile */
 	}
 	free(ids);
 	if (n < 0) {
@@ -58,7 +58,7 @@ int target_devices(struct kdev *kd, uint32_t session, struct zerofs_dev_info **r
 
 		if (!rc)
 			found++;
-		else if (rc != -ENOENT)
+		else if (rc != -ENOENT && rc != -ENODEV)
 			n = rc;
 	}
 	free(ids);

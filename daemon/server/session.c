@@ -100,13 +100,17 @@ int session_open(struct session *s, struct host *h, const struct session_conf *c
 
 static int create_or_attach(struct session *s, const uint8_t uuid[16], const char *name, char *err)
 {
-	int rc = kdev_create(&s->kd, uuid, name, s->conf.grace_ms);
+	int rc = -ENOENT;
 
-	if (!rc)
-		return 0;
-	if (rc == -EEXIST) {
-		rc = kdev_attach(&s->kd, uuid, s->conf.grace_ms, &s->info);
-		s->attached = !rc;
+	/* It may end, or begin, between the two calls. */
+	for (int tries = 0; rc == -ENOENT && tries < 3; tries++) {
+		rc = kdev_create(&s->kd, uuid, name, s->conf.grace_ms);
+		if (!rc)
+			return 0;
+		if (rc == -EEXIST) {
+			rc = kdev_attach(&s->kd, uuid, s->conf.grace_ms, &s->info);
+			s->attached = !rc;
+		}
 	}
 	if (rc == -EBUSY)
 		return fail(err, rc, "the volume '%s' is already served on this host; see: zerofs list", name);
@@ -233,7 +237,7 @@ static int find_kernel_devices(struct session *s, char *err)
 		struct zerofs_dev_info di;
 		int rc = kdev_dev_info(&s->kd, ids[i], &di);
 
-		if (rc == -ENOENT || (!rc && di.state == ZEROFS_D_DEAD))
+		if (rc == -ENODEV || (!rc && di.state == ZEROFS_D_DEAD))
 			continue;	/* it went away meanwhile */
 		if (rc)
 			return fail(err, rc, "the module does not describe /dev/zerofs%u: %s", ids[i], strerror(-rc));
@@ -287,35 +291,45 @@ static int add_missing(struct session *s, char *err)
 	return 0;
 }
 
-static int open_queues(struct session *s, char *err)
+/* Room for the queues of all devices, and their numbers: write queues of all devices first, then read queues. */
+static int number_queues(struct session *s, char *err)
 {
-	uint32_t total = 0, writers = 0, readers = 0;
+	uint32_t total = 0;
 
 	for (uint32_t i = 0; i < s->nr_devs; i++) {
-		total += s->devs[i].write_queues + s->devs[i].read_queues;
-		readers += s->devs[i].write_queues;	/* numbers of read queues follow those of all write queues */
+		s->devs[i].first_write = total;
+		total += s->devs[i].write_queues;
+	}
+	for (uint32_t i = 0; i < s->nr_devs; i++) {
+		s->devs[i].first_read = total;
+		total += s->devs[i].read_queues;
 	}
 	s->rings = calloc(total, sizeof(*s->rings));
-	if (!s->rings)
-		return fail(err, -ENOMEM, "out of memory");
+	return s->rings ? 0 : fail(err, -ENOMEM, "out of memory");
+}
+
+/* Of the devices that the module has and whose queues are not open yet. */
+static int open_queues(struct session *s, char *err)
+{
 	for (uint32_t i = 0; i < s->nr_devs; i++) {
 		struct session_dev *sd = &s->devs[i];
 
-		for (uint32_t q = 0; q < sd->write_queues + sd->read_queues; q++) {
-			struct ring_conf rc = {
+		for (uint32_t q = 0; sd->known && !sd->opened && q < sd->write_queues + sd->read_queues; q++) {
+			struct ring_conf conf = {
 				.index = sd->index,
 				.queue = q,
 				.dev = sd->id,
-				.number = q < sd->write_queues ? writers++ : readers++,
+				.number = q < sd->write_queues ? sd->first_write + q : sd->first_read + q - sd->write_queues,
 				.arena_len = s->region.total - s->data_off,
 			};
-			int err_no = ring_new(&s->rings[s->nr_rings], &s->host->core, &s->sink, &s->kd, &rc);
+			int rc = ring_new(&s->rings[s->nr_rings], &s->host->core, &s->sink, &s->kd, &conf);
 
-			if (err_no)
-				return fail(err, err_no, "queue %u of /dev/zerofs%u cannot be opened: %s", q, sd->index,
-					    strerror(-err_no));
+			if (rc)
+				return fail(err, rc, "queue %u of /dev/zerofs%u cannot be opened: %s", q, sd->index,
+					    strerror(-rc));
 			s->nr_rings++;
 		}
+		sd->opened = sd->known;
 	}
 	return 0;
 }
@@ -372,11 +386,9 @@ static int start_all(struct session *s, char *err)
 		}
 	}
 	for (uint32_t i = 0; i < s->nr_devs; i++) {
-		if (s->devs[i].started)
+		if (s->devs[i].started || !s->devs[i].known)
 			continue;
 		rc = kdev_start_dev(&s->kd, s->devs[i].index);
-		if (rc && s->lost)
-			continue;	/* never was there for anybody; the next start makes it */
 		if (rc)
 			return fail(err, rc, "/dev/zerofs%u does not start: %s", s->devs[i].index, strerror(-rc));
 		s->devs[i].started = true;
@@ -399,8 +411,10 @@ int session_up(struct session *s, const struct volume_recovery *rec, char *err)
 
 	if (!rc && s->attached)
 		rc = find_kernel_devices(s, err);
-	if (!rc)
+	if (!rc && !s->attached)
 		rc = add_missing(s, err);
+	if (!rc)
+		rc = number_queues(s, err);
 	if (!rc)
 		rc = open_queues(s, err);
 	if (!rc) {
@@ -411,6 +425,12 @@ int session_up(struct session *s, const struct volume_recovery *rec, char *err)
 	}
 	if (!rc && s->attached)
 		rc = resume(s, rec, err);
+	/* Some devices may have been removed while others stayed. The module takes them back only when LIVE. */
+	if (!rc && s->attached && !s->lost) {
+		rc = add_missing(s, err);
+		if (!rc)
+			rc = open_queues(s, err);
+	}
 	if (!rc)
 		rc = start_all(s, err);
 	if (rc) {

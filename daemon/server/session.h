@@ -37,7 +37,10 @@ struct session_dev {
 	char name[VOLUME_NAME_LEN];
 	uint64_t size;
 	bool ro;
+	uint32_t first_write;		/* numbers of its queues: see io_req.queue */
+	uint32_t first_read;
 	bool known;			/* the module has it */
+	bool opened;			/* its queues are open */
 	bool started;
 };
 

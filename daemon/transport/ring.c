@@ -100,8 +100,6 @@ static int answer(struct ring *r, struct ring_io *rio)
 		.tag = rio->tag,
 		.res = rio->io.res,
 		.gen = rio->gen,
-		.wno = rio->io.wno,
-		.dur = rio->io.dur,
 	};
 	uint32_t at = r->q.rsp_tail;
 	int rc;
@@ -115,6 +113,10 @@ static int answer(struct ring *r, struct ring_io *rio)
 				segs[i] = (struct zerofs_seg){ rio->io.segs[i].off, rio->io.segs[i].len, 0 };
 			rsp.nseg = rio->io.nsegs;
 		}
+	} else if (!rio->io.res) {
+		/* Only these say something about numbers; the kernel takes anything else for a fault. */
+		rsp.wno = rio->io.op == IO_FLUSH ? 0 : rio->io.wno;
+		rsp.dur = rio->io.op == IO_FLUSH || rio->io.flags & IO_F_FUA ? rio->io.dur : 0;
 	}
 	rc = kdev_queue_push(&r->q, &rsp, segs);
 	if (rc)
