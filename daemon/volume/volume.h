@@ -55,6 +55,7 @@ struct volume_opts {
 	uint32_t frame_bytes;		/* largest frame, 4 KiB..128 KiB, a power of two (default 32 KiB) */
 	int zstd_level;			/* 0 = store raw, default 1 */
 	uint32_t checkpoint_segments;	/* manifest every so many segments (default 64) */
+	uint32_t write_queues;		/* of all devices together (default 4): extents are planned for so many */
 };
 
 void volume_opts_init(struct volume_opts *o);

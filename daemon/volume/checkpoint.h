@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Checkpoint: the base map and the segment table as runs, a manifest that names them, a head that names the manifest.
+ * Threads: core lock.
+ */
+#ifndef VOLUME_CHECKPOINT_H
+#define VOLUME_CHECKPOINT_H
+
+#include <stdbool.h>
+
+struct checkpoint;
+struct volume;
+
+/* Starts one if enough segments were applied since the last. */
+void checkpoint_due(struct volume *v);
+
+/*
+ * Starts one now; @clean: nothing will follow. At its end v->ckpt is NULL, v->ckpt_res 0 or -errno, and v->wake is set.
+ * -EBUSY: one is under way, or a batch is being applied; -ENOMEM.
+ */
+int checkpoint_start(struct volume *v, bool clean);
+
+void checkpoint_free(struct volume *v);		/* none under way does nothing */
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Fetches: see fetch.h.
+ *
+ * Happy path: GET of one range, one worker opens each frame straight into its slot, the entries are READY. Failure
+ * modes: the store fails: sio.c tries for ever, the READ waits. The object is missing or short, or a frame does not
+ * authenticate: that frame is fetched once more on its own; if it is damaged again its READs get -EBADMSG and a
+ * notice names object, range and place. No byte of a frame is looked at before its tag was right.
+ */
+#include "volume/fetch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/fmt_name.h"
+#include "volume/codec.h"
+#include "volume/keys.h"
+#include "volume/notice.h"
+#include "volume/read.h"
+#include "volume/vol.h"
+#include "volume/worker.h"
+
+struct fetch {
+	struct list_head link;		/* volume.fetches until started, then volume.fetching */
+	struct worker_job job;
+	struct volume *v;
+	struct fmt_segkey key;
+	char name[FMT_NAME_MAX];
+	uint64_t off;
+	uint32_t len;
+	struct sio *get;
+	uint32_t nr;
+	struct fetch_frame frames[];
+};
+
+static int by_place(const void *x, const void *y)
+{
+	const struct fetch_frame *a = x, *b = y;
+
+	if (a->ent->seg != b->ent->seg)
+		return a->ent->seg < b->ent->seg ? -1 : 1;
+	return a->ent->pos < b->ent->pos ? -1 : a->ent->pos > b->ent->pos;
+}
+
+/* How many of @f[0..n) go into one GET. */
+static uint32_t joined(const struct fetch_frame *f, uint32_t n)
+{
+	uint64_t start = f->f.off, end = start + f->f.stored_len;
+	uint32_t i;
+
+	for (i = 1; i < n && f[i].ent->seg == f->ent->seg; i++) {
+		uint64_t to = f[i].f.off + f[i].f.stored_len;
+
+		if (f[i].f.off > end + FETCH_MAX_GAP || to - start > FETCH_MAX_LEN)
+			break;
+		end = to;
+	}
+	return i;
+}
+
+static struct fetch *plan(struct volume *v, const struct fetch_frame *f, uint32_t n)
+{
+	struct fetch *x = calloc(1, sizeof(*x) + n * sizeof(*f));
+	const struct fmt_segrec *rec = &v->segs.ents[f->ent->seg].rec;
+	const uint8_t *kdata = keys_data(v->kr, rec->key_gen);
+
+	if (!x)
+		return NULL;
+	x->v = v;
+	x->nr = n;
+	memcpy(x->frames, f, n * sizeof(*f));
+	x->off = f->f.off;
+	x->len = f[n - 1].f.off + f[n - 1].f.stored_len - x->off;
+	if (rec->gc)
+		fmt_name_gc(x->name, rec->seq);
+	else
+		fmt_name_seg(x->name, rec->seq);
+	if (kdata)
+		fmt_segkey_init(&x->key, rec->gc ? FMT_SEG_GC : FMT_SEG_DATA, v->uuid, rec->seq,
+				rec->epoch, rec->salt, kdata);
+	list_init(&x->link);
+	return x;
+}
+
+int fetch_prepare(struct volume *v, struct fetch_frame *frames, uint32_t n)
+{
+	struct list_head planned;
+	struct fetch *x, *tmp;
+	uint32_t i, part;
+
+	list_init(&planned);
+	qsort(frames, n, sizeof(*frames), by_place);
+	for (i = 0; i < n; i += part) {
+		part = joined(frames + i, n - i);
+		x = plan(v, frames + i, part);
+		if (!x)
+			goto fail;
+		list_add_tail(&x->link, &planned);
+	}
+	list_splice_tail(&planned, &v->fetches);
+	return 0;
+fail:
+	list_for_each_entry_safe(x, tmp, &planned, link)
+		free(x);
+	return -ENOMEM;
+}
+
+static void fetch_free(struct fetch *x)
+{
+	list_del(&x->link);
+	fmt_segkey_wipe(&x->key);
+	sio_drop(x->get);
+	free(x);
+}
+
+static void damaged(struct volume *v, const struct fetch *x, const struct fetch_frame *f)
+{
+	v->st.corrupt_frames++;
+	notice_say(&v->env, NOTICE_ERR,
+		   "object %s bytes %llu+%u: %s; device %u blocks %llu+%u cannot be read", x->name,
+		   (unsigned long long)f->f.off, f->f.stored_len,
+		   f->err == -ENOENT ? "the object is missing" :
+		   f->err == -ENODATA ? "the object is too short" : "damaged",
+		   f->f.dev, (unsigned long long)f->f.lba, f->f.blocks);
+}
+
+static void settle(struct fetch *x, struct fetch_frame *f)
+{
+	struct volume *v = x->v;
+
+	if (f->err && ++f->tries < FETCH_TRIES && !fetch_prepare(v, f, 1))
+		return;
+	if (f->err)
+		damaged(v, x, f);
+	read_loaded(v, f->ent, f->err ? -EBADMSG : 0);
+}
+
+static void decode_run(struct worker_job *j)
+{
+	struct fetch *x = container_of(j, struct fetch, job);
+	uint32_t i;
+
+	for (i = 0; i < x->nr; i++) {
+		struct fetch_frame *f = &x->frames[i];
+		uint64_t at = f->f.off - x->off;
+
+		if (x->get->res < 0)
+			f->err = (int)x->get->res;
+		else if (at + f->f.stored_len > (uint64_t)x->get->res)
+			f->err = -ENODATA;
+		else
+			f->err = codec_open(j->codec, &x->key, &f->f,
+					    (uint8_t *)x->get->body + at, f->f.stored_len,
+					    x->v->arena.data + cache_off(f->ent));
+	}
+}
+
+static void decode_complete(struct worker_job *j)
+{
+	struct fetch *x = container_of(j, struct fetch, job);
+	struct volume *v = x->v;
+	uint32_t i;
+
+	v->fetch_bytes -= x->len;
+	for (i = 0; i < x->nr; i++)
+		settle(x, &x->frames[i]);
+	fetch_free(x);
+	fetch_pump(v);
+	volume_room(v);
+}
+
+static void on_get(struct sio *g)
+{
+	struct fetch *x = g->priv;
+
+	x->job.run = decode_run;
+	x->job.complete = decode_complete;
+	worker_decode(x->v, &x->job);
+}
+
+void fetch_pump(struct volume *v)
+{
+	while (!list_empty(&v->fetches)) {
+		struct fetch *x = list_first_entry(&v->fetches, struct fetch, link);
+
+		if (v->fetch_bytes && v->fetch_bytes + x->len > v->fetch_cap)
+			return;
+		x->get = sio_get(&v->sio, x->name, x->off, x->len);
+		if (!x->get) {
+			volume_retry(v);
+			return;
+		}
+		list_del(&x->link);
+		list_add_tail(&x->link, &v->fetching);
+		v->fetch_bytes += x->len;
+		x->get->done = on_get;
+		x->get->priv = x;
+		sio_start(x->get, SIO_FOR_EVER);
+	}
+}
+
+void fetch_free_all(struct volume *v)
+{
+	struct fetch *x;
+	uint32_t i;
+
+	list_splice_tail(&v->fetching, &v->fetches);
+	while (!list_empty(&v->fetches)) {
+		x = list_first_entry(&v->fetches, struct fetch, link);
+		for (i = 0; i < x->nr; i++)
+			read_forget(x->frames[i].ent);
+		fetch_free(x);
+	}
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Fetches frames into the cache: joined ranged GETs, then workers that open and decode them. Threads: core lock. */
+#ifndef VOLUME_FETCH_H
+#define VOLUME_FETCH_H
+
+#include <stdint.h>
+
+#include "format/fmt_frame.h"
+
+struct cache_ent;
+struct volume;
+
+#define FETCH_MAX_GAP	(64u << 10)	/* frames so close in an object are one GET */
+#define FETCH_MAX_LEN	(1u << 20)
+#define FETCH_TRIES	2u		/* of a frame that proves damaged */
+
+struct fetch_frame {
+	struct cache_ent *ent;		/* LOADING; ent->seg says which object */
+	struct fmt_frame f;
+	uint32_t tries;
+	int err;
+};
+
+/* Plans the GETs for @n frames (sorts them). They start at fetch_pump(). -ENOMEM: nothing is planned. */
+int fetch_prepare(struct volume *v, struct fetch_frame *frames, uint32_t n);
+
+/* Starts planned GETs as far as memory allows. */
+void fetch_pump(struct volume *v);
+
+/* Frees all fetches, and what READs that wait for them have allocated: before the volume goes. */
+void fetch_free_all(struct volume *v);
+
+#endif

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * READ: see read.h.
+ *
+ * Happy path: each piece of the range is a page of a write extent (overlay), a part of a decoded frame (base map,
+ * cache) or a hole (zero region); segs[] gets its address, the extent or cache entry a pin, and the READ is answered
+ * without a copy. What owns an address follows from the address, so a READ that hits allocates nothing. A miss takes a
+ * slot first and starts the fetch; the address is known before the bytes are there.
+ *
+ * Failure modes: no slot to be had: all pins are given back and the READ waits, in order, for others to be released;
+ * the cache always holds the frames of one READ (arena.c), so the first one that waits gets on. A frame that cannot
+ * be had: -EBADMSG for the READs that need it and for nobody else.
+ *
+ * vpriv of a READ that waits: [0] entries it waits for, [1] error so far, [2] its struct read_wait array.
+ */
+#include "volume/read.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "io.h"
+#include "volume/fetch.h"
+#include "volume/vol.h"
+
+struct read_wait {
+	struct list_head link;		/* cache_ent.waiters */
+	struct io_req *io;
+};
+
+struct plan {
+	struct io_req *io;
+	uint32_t nr_new, nr_waits, nr_hits;
+	struct fetch_frame fresh[IO_MAX_BLOCKS];
+	struct cache_ent *waits[IO_MAX_BLOCKS];
+};
+
+static void unpin_at(struct volume *v, uint64_t off)
+{
+	uint32_t ext = arena_ext_at(&v->arena, off);
+
+	if (ext != ~0u)
+		arena_unpin(&v->arena, ext);
+	else if (off >= v->cache.off)
+		cache_unpin(&v->cache, cache_at(&v->cache, off));
+}
+
+static void unpin_all(struct volume *v, struct io_req *io)
+{
+	uint32_t i;
+
+	for (i = 0; i < io->nsegs; i++)
+		unpin_at(v, io->segs[i].off);
+	io->nsegs = 0;
+}
+
+/* True: the piece became part of the last seg, and needs no pin of its own. @owner: equal for what shares a pin. */
+static bool joins(const struct volume *v, const struct io_req *io, uint64_t off)
+{
+	const struct io_seg *last = io->nsegs ? &io->segs[io->nsegs - 1] : NULL;
+	uint32_t ext = arena_ext_at(&v->arena, off);
+
+	if (!last || last->off + last->len != off)
+		return false;
+	if (ext != ~0u)
+		return arena_ext_at(&v->arena, last->off) == ext;
+	return last->off >= v->cache.off &&
+	       cache_at((struct cache *)&v->cache, last->off) ==
+	       cache_at((struct cache *)&v->cache, off);
+}
+
+/* Adds a piece; true: the caller pins its owner. */
+static bool add_seg(struct volume *v, struct io_req *io, uint64_t off, uint32_t blocks)
+{
+	uint32_t len = blocks << IO_BLOCK_SHIFT;
+
+	if (joins(v, io, off)) {
+		io->segs[io->nsegs - 1].len += len;
+		return false;
+	}
+	io->segs[io->nsegs++] = (struct io_seg){ off, len };
+	return true;
+}
+
+static void add_zero(struct io_req *io, uint32_t blocks)
+{
+	uint32_t len = blocks << IO_BLOCK_SHIFT;
+	struct io_seg *last = io->nsegs ? &io->segs[io->nsegs - 1] : NULL;
+
+	if (last && last->off == 0)
+		last->len += len;
+	else
+		io->segs[io->nsegs++] = (struct io_seg){ 0, len };
+}
+
+static int add_frame(struct volume *v, struct plan *p, const struct emap_ext *e, uint64_t lba)
+{
+	struct cache_ent *ent = cache_find(&v->cache, e->owner, e->pos);
+	uint64_t delta = (uint64_t)e->delta << IO_BLOCK_SHIFT;
+
+	if (!ent) {
+		ent = cache_new(&v->cache, e->owner, e->pos, e->fblocks);
+		if (!ent)
+			return -EAGAIN;
+		p->fresh[p->nr_new++] = (struct fetch_frame){
+			.ent = ent,
+			.f = { .dev = p->io->dev, .lba = lba - e->delta, .blocks = e->fblocks,
+			       .codec = e->codec, .stored_len = e->stored, .off = e->pos },
+		};
+		p->waits[p->nr_waits++] = ent;
+		/* the pin that the new entry came with is this seg's: it cannot join another entry's */
+		add_seg(v, p->io, cache_off(ent) + delta, e->nblocks);
+		return 0;
+	}
+	p->nr_hits++;
+	if (!add_seg(v, p->io, cache_off(ent) + delta, e->nblocks))
+		return 0;
+	cache_pin(ent);
+	if (ent->state == CACHE_LOADING)
+		p->waits[p->nr_waits++] = ent;
+	return 0;
+}
+
+/* Fills segs[]. -EAGAIN: no slot; everything is given back. */
+static int look_up(struct volume *v, struct plan *p)
+{
+	struct io_req *io = p->io;
+	struct emap_dev *over = emap_dev(&v->overlay, io->dev), *base = emap_dev(&v->base, io->dev);
+	uint64_t lba = io->lba, end = lba + io->nblocks;
+	struct emap_ext e;
+	uint32_t i;
+
+	io->nsegs = 0;
+	for (; lba < end; lba += e.nblocks) {
+		if (emap_find(&v->overlay, over, lba, end - lba, &e)) {
+			if (e.kind == EMAP_ZERO) {
+				add_zero(io, e.nblocks);
+			} else {
+				uint64_t off = (uint64_t)e.pos << IO_BLOCK_SHIFT;
+
+				if (add_seg(v, io, off, e.nblocks))
+					arena_pin(&v->arena, arena_ext_at(&v->arena, off));
+			}
+			continue;
+		}
+		if (!emap_find(&v->base, base, lba, e.nblocks, &e)) {
+			add_zero(io, e.nblocks);
+			continue;
+		}
+		if (add_frame(v, p, &e, lba))
+			goto no_slot;
+	}
+	return 0;
+no_slot:
+	for (i = 0; i < p->nr_new; i++)
+		cache_failed(&v->cache, p->fresh[i].ent);
+	unpin_all(v, io);
+	return -EAGAIN;
+}
+
+static void finish(struct volume *v, struct io_req *io, int err)
+{
+	io->res = err;
+	if (err)
+		unpin_all(v, io);
+	else
+		v->st.bytes[IO_READ] += (uint64_t)io->nblocks << IO_BLOCK_SHIFT;
+	io->done(io);
+}
+
+static int try_read(struct volume *v, struct io_req *io)
+{
+	struct plan p;
+	struct read_wait *w;
+	uint32_t i;
+
+	p.io = io;
+	p.nr_new = 0;
+	p.nr_waits = 0;
+	p.nr_hits = 0;
+	if (look_up(v, &p))
+		return -EAGAIN;
+	v->st.cache_hits += p.nr_hits;
+	v->st.cache_misses += p.nr_new;
+	if (!p.nr_waits) {
+		finish(v, io, 0);
+		return 0;
+	}
+	w = calloc(p.nr_waits, sizeof(*w));
+	if (!w || fetch_prepare(v, p.fresh, p.nr_new)) {
+		free(w);
+		for (i = 0; i < p.nr_new; i++)
+			cache_failed(&v->cache, p.fresh[i].ent);
+		unpin_all(v, io);
+		volume_retry(v);
+		return -EAGAIN;
+	}
+	io->vpriv[0] = (void *)(uintptr_t)p.nr_waits;
+	io->vpriv[1] = NULL;
+	io->vpriv[2] = w;
+	v->reads_waiting++;
+	for (i = 0; i < p.nr_waits; i++) {
+		w[i].io = io;
+		list_add_tail(&w[i].link, &p.waits[i]->waiters);
+	}
+	fetch_pump(v);
+	return 0;
+}
+
+void read_submit(struct volume *v, struct io_req *io)
+{
+	if (!list_empty(&v->stalled) || try_read(v, io))
+		list_add_tail(&io->link, &v->stalled);
+}
+
+void read_resume(struct volume *v)
+{
+	while (!list_empty(&v->stalled)) {
+		struct io_req *io = list_first_entry(&v->stalled, struct io_req, link);
+
+		list_del(&io->link);
+		if (try_read(v, io)) {
+			list_add(&io->link, &v->stalled);
+			return;
+		}
+	}
+}
+
+void read_fail_stalled(struct volume *v, int err)
+{
+	while (!list_empty(&v->stalled)) {
+		struct io_req *io = list_first_entry(&v->stalled, struct io_req, link);
+
+		list_del(&io->link);
+		io->res = err;
+		io->done(io);
+	}
+}
+
+void read_loaded(struct volume *v, struct cache_ent *e, int err)
+{
+	struct list_head waiters;
+	struct read_wait *w, *tmp;
+
+	list_init(&waiters);
+	list_splice_tail(&e->waiters, &waiters);
+	if (err)
+		cache_failed(&v->cache, e);
+	else
+		cache_ready(&v->cache, e);
+	list_for_each_entry_safe(w, tmp, &waiters, link) {
+		struct io_req *io = w->io;
+		uintptr_t left = (uintptr_t)io->vpriv[0] - 1;
+
+		list_del(&w->link);
+		if (err)
+			io->vpriv[1] = (void *)(intptr_t)err;
+		io->vpriv[0] = (void *)left;
+		if (left)
+			continue;
+		free(io->vpriv[2]);
+		io->vpriv[2] = NULL;
+		v->reads_waiting--;
+		finish(v, io, vol_serving(v) ? (int)(intptr_t)io->vpriv[1] : -EIO);
+	}
+}
+
+void read_forget(struct cache_ent *e)
+{
+	struct read_wait *w, *tmp;
+
+	list_for_each_entry_safe(w, tmp, &e->waiters, link) {
+		struct io_req *io = w->io;
+		uintptr_t left = (uintptr_t)io->vpriv[0] - 1;
+
+		list_del(&w->link);
+		io->vpriv[0] = (void *)left;
+		if (!left)
+			free(io->vpriv[2]);
+	}
+}
+
+void read_release(struct volume *v, struct io_req *io)
+{
+	unpin_all(v, io);
+	volume_room(v);
+}

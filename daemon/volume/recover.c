@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Attaching to a volume: newest head, a head of our own, its image, the log behind it, the fence, adoption.
+ *
+ * Failure modes: each errno of volume_recover() with a notice that names the object; nothing in the store has been
+ * overwritten, at most a head or a fence was added, which the next attach takes in its stride.
+ */
+#include "volume/recover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "volume/batch.h"
+#include "volume/head.h"
+#include "volume/image.h"
+#include "volume/keys.h"
+#include "volume/notice.h"
+#include "volume/replay.h"
+#include "volume/seen.h"
+#include "volume/vol.h"
+#include "volume/write.h"
+
+#define RACES_MAX	64u	/* heads that others make under our eyes before we give up */
+
+/* Is this the image this host may serve? */
+static int check_head(struct volume *v, const struct fmt_head *h)
+{
+	const char *what = NULL;
+	int err = -ESTALE;
+
+	if (h->version < v->seen.head_version || h->epoch < v->seen.epoch)
+		what = "the store shows an older image than this host has seen";
+	else if (keys_version(v->kr) < v->seen.keys_version)
+		what = "the store shows older keys than this host has seen";
+	else if (keys_version(v->kr) < h->keys_version)
+		what = "the keys object is older than the head allows";
+	if (what)
+		notice_say(&v->env, NOTICE_ERR, "%s (head %llu, epoch %llu)", what,
+			   (unsigned long long)h->version, (unsigned long long)h->epoch);
+	else
+		err = 0;
+	return err;
+}
+
+/* Makes the head that says: this process owns the volume now. -EEXIST: another was faster. [waits] */
+static int claim(struct volume *v, const struct fmt_head *old)
+{
+	struct head_op *op = calloc(1, sizeof(*op));
+	int err;
+
+	if (!op)
+		return -ENOMEM;
+	op->v = v;
+	op->h = *old;
+	op->h.version++;
+	op->h.epoch++;
+	op->h.flags = 0;
+	op->h.keys_version = keys_version(v->kr);
+	op->h.created_us = clock_real_us(v->env.clock);
+	memcpy(op->h.nonce, v->nonce, sizeof(op->h.nonce));
+	head_create(op, VOL_TRIES);
+	err = op->finished ? 0 : v->env.wait(v->env.ctx, &op->finished);
+	err = op->finished ? op->res : err ? err : -EINTR;
+	head_cancel(op);
+	if (!err) {
+		v->epoch = op->h.epoch;
+		v->window = op->h.window;
+	}
+	free(op);
+	return err;
+}
+
+static int take_ownership(struct volume *v)
+{
+	struct fmt_head h;
+	uint64_t version;
+	uint32_t i;
+	int err = -EEXIST;
+
+	for (i = 0; i < RACES_MAX && (err == -EEXIST || err == -ENOENT); i++) {
+		err = head_newest(v, &version);
+		if (err)
+			return err;
+		err = head_read(v, version, &h);
+		if (err == -ENOENT)
+			continue;
+		if (!err)
+			err = check_head(v, &h);
+		if (!err)
+			err = claim(v, &h);
+	}
+	if (err == -EEXIST || err == -ESTALE)
+		notice_say(&v->env, NOTICE_ERR, "another process is attaching to this volume");
+	return err == -EEXIST || err == -ENOENT ? -ESTALE : err;
+}
+
+/* ---- adoption -------------------------------------------------------------------------------- */
+
+static bool rec_fits(struct volume *v, const struct fmt_arena_rec *r, uint64_t end_wno)
+{
+	struct emap_dev *d = emap_dev(&v->overlay, r->dev);
+
+	return d && r->wno < end_wno && r->lba < d->nblocks && r->blocks <= d->nblocks - r->lba;
+}
+
+/* All or nothing: with one record missing, what is left may not be a prefix of what was acknowledged. */
+static bool adoptable(struct volume *v, uint64_t end_wno)
+{
+	uint32_t i;
+
+	if (!v->adopt_sound)
+		return false;
+	for (i = 0; i < v->nr_adopt; i++)
+		if (v->adopt[i].wno > v->committed_wno && !rec_fits(v, &v->adopt[i], end_wno))
+			return false;
+	return true;
+}
+
+static int adopt(struct volume *v, uint64_t resume_wno, struct volume_recovery *ret)
+{
+	uint32_t i;
+	int err;
+
+	arena_trim(&v->arena, v->committed_wno);
+	if (!v->adopted)
+		return 0;
+	if (!adoptable(v, resume_wno)) {
+		notice_say(&v->env, NOTICE_ERR,
+			   "the arena's index is damaged: what it held beyond the store is lost");
+		arena_trim(&v->arena, ~0ull);
+		return 0;
+	}
+	for (i = 0; i < v->nr_adopt; i++) {
+		if (v->adopt[i].wno <= v->committed_wno)
+			continue;
+		err = write_adopted(v, &v->adopt[i]);
+		if (!err && batch_due(v, 0))
+			err = batch_cut(v);
+		if (err)
+			return err;
+		ret->adopted_entries++;
+	}
+	ret->adopted = true;
+	return 0;
+}
+
+int recover_run(struct volume *v, struct volume_recovery *ret)
+{
+	struct replay walk;
+	int err;
+
+	memset(ret, 0, sizeof(*ret));
+	randombytes_buf(v->nonce, sizeof(v->nonce));
+	err = seen_load(v);
+	if (!err)
+		err = take_ownership(v);
+	if (!err)
+		err = image_load(v, &v->head);
+	if (!err) {
+		/* from here on the account of live blocks is kept */
+		v->base.drop = recover_dropped;
+		v->base.drop_ctx = &v->segs;
+		err = replay_walk(v, &walk);
+	}
+	if (err)
+		return err == -ENOENT && v->epoch ? -ENODATA : err;
+	v->applied_wno = v->committed_wno;
+	v->last_wno = v->committed_wno;
+	v->next_wno = walk.resume_wno;
+	v->next_seq = walk.resume_at;
+	v->lowest_seq = walk.resume_at;
+	v->segments_since = walk.segments;
+	err = seen_save(v);
+	if (err) {
+		notice_say(&v->env, NOTICE_ERR, "state folder: %s", notice_errno(err));
+		return err;
+	}
+	err = adopt(v, walk.resume_wno, ret);
+	free(v->adopt);
+	v->adopt = NULL;
+	v->nr_adopt = 0;
+	if (err)
+		return err;
+	ret->durable_wno = v->committed_wno;
+	ret->recovered_wno = v->last_wno;
+	ret->segments_replayed = walk.segments;
+	ret->epoch = v->epoch;
+	return 0;
+}
+
+void recover_dropped(void *ctx, const struct emap_ext *piece)
+{
+	segtab_dead(ctx, piece);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * struct volume: what the files of the core share. Only daemon/volume/ includes it.
+ *
+ * Way of a write: write.c (number, arena index, overlay, open batch, answer) -> batch.c (cut: pieces and frames)
+ * -> seal.c (workers: compress, encrypt; header in seq order) -> uploader.c (PUT) -> commit.c (commit point,
+ * flushes, base map, trim). Way of a read: read.c (overlay, base map, cache) -> fetch.c (ranged GET, workers).
+ * Beside them: head.c, checkpoint.c, recover.c, replay.c, adopt.c.
+ *
+ * Invariants across the parts (volume_check() in volume_check.c):
+ *  V1 committed_wno <= last_wno < next_wno; applied_wno <= committed_wno.
+ *  V2 seqs of the batches on `batches` ascend without a gap from lowest_seq on to next_seq - 1; their wno ranges are
+ *     contiguous, from applied_wno + 1 on, and the open batch goes on from there.
+ *  V3 every overlay extent belongs to a batch that is open or on `batches`.
+ *  V4 an overlay page lies in an extent of the arena that is not FREE.
+ *  V5 a batch is PUT only if its seq < lowest_seq + window.
+ *  V6 a waiting flush's number is > committed_wno.
+ *  V7 memory counters (sealed, fetch) are the sums over what they count.
+ */
+#ifndef VOLUME_VOL_H
+#define VOLUME_VOL_H
+
+#include "base/list.h"
+#include "format/fmt_head.h"
+#include "format/fmt_manifest.h"
+#include "format/fmt_state.h"
+#include "io.h"
+#include "volume/arena.h"
+#include "volume/cache.h"
+#include "volume/emap.h"
+#include "volume/segtab.h"
+#include "volume/sio.h"
+#include "volume/volume.h"
+
+struct batch;
+struct codec;
+
+#define VOL_CODECS		8u	/* workers that can be in the codec at once */
+#define VOL_PUTS		8u	/* uploads under way at once */
+#define VOL_FLUSH_BATCHES	4u	/* batches under way above which a FLUSH lets the open one grow */
+#define VOL_FIRST_SEQ		1u
+#define VOL_TRIES		4u	/* of a store request in recovery */
+#define VOL_WINDOW		16u	/* W of new volumes */
+#define VOL_WNO_JUMP		(1ull << 32)	/* resume_wno - last wno known */
+
+/*
+ *           volume_recover()              volume_detach()
+ *  VOL_NEW ------------------> VOL_SERVING ---------------> VOL_DETACHED
+ *                                  | a newer owner is found
+ *                                  v
+ *                             VOL_SUPERSEDED   for good: nothing is acknowledged, written or deleted
+ */
+enum vol_state {
+	VOL_NEW,
+	VOL_SERVING,
+	VOL_DETACHED,
+	VOL_SUPERSEDED,
+};
+
+/* The objects of one manifest, to be deleted when the second next head is durable. */
+struct vol_image {
+	char (*names)[64];
+	uint32_t nr;
+};
+
+struct volume {
+	struct volume_env env;
+	struct volume_opts o;
+	struct keyring *kr;
+	uint8_t uuid[16];
+	enum vol_state state;
+	bool started;			/* extents go to the kernel */
+	struct sio_ctx sio;
+
+	/* identity; constant after recovery */
+	uint64_t epoch;
+	uint8_t nonce[FMT_NONCE_LEN];
+	uint32_t window;
+	struct fmt_head head;		/* newest of ours */
+	struct fmt_state seen;		/* as this host remembers it */
+
+	struct volume_dev *devs;
+	struct fmt_dev *fdevs;		/* the same, as in the manifest */
+	uint32_t nr_devs;
+	uint32_t next_dev_id;
+
+	struct emap base, overlay;
+	struct segtab segs;
+	struct arena arena;
+	bool has_arena;
+	struct fmt_arena_rec *adopt;	/* records of an earlier daemon, until recovery */
+	uint32_t nr_adopt;
+	bool adopted;			/* the arena is an earlier daemon's ... */
+	bool adopt_sound;		/* ... and its index is not damaged */
+	struct cache cache;
+
+	/* sequencer */
+	uint64_t next_wno, last_wno;
+	struct list_head held;		/* requests that wait for room, in order */
+
+	/* batches */
+	struct batch *open;
+	struct list_head batches;	/* cut and not yet applied, by seq */
+	uint32_t next_batch;
+	uint64_t next_seq, lowest_seq;	/* lowest_seq: of the lowest batch that is not durable */
+	uint8_t chain[FMT_HASH_LEN];	/* of the last object that has a header */
+	uint64_t retry_us;		/* try again what lacked memory; ~0 = nothing */
+
+	/* workers */
+	struct codec *codecs[VOL_CODECS];	/* idle ones */
+	uint32_t nr_codecs, codecs_out;
+	struct list_head decodes, encodes;	/* work that waits for a codec */
+
+	/* commit point */
+	uint64_t commit_seq, committed_wno, applied_wno;
+	uint8_t commit_chain[FMT_HASH_LEN];	/* hash of the object at commit_seq */
+	uint64_t replay_from;		/* what a manifest of the base map would say: first seq not in it ... */
+	uint8_t replay_chain[FMT_HASH_LEN];	/* ... and hash of the object before that */
+	bool part_applied;		/* the base map is between two commit points */
+	struct list_head flushes;	/* FLUSH and FUA, by the number they wait for */
+	uint64_t nr_flushes;
+
+	/* reads */
+	struct list_head stalled;	/* READs that wait for room in the cache, in order */
+	struct list_head fetches, fetching;	/* GETs that wait for memory; that are under way */
+	uint64_t reads_waiting;
+
+	/* checkpoint */
+	struct checkpoint *ckpt;	/* under way */
+	int ckpt_res;			/* of the last one */
+	bool wake;			/* something has ended: volume_detach() looks again */
+	bool frozen;			/* base and segs are being read by a worker */
+	uint64_t segments_since;	/* applied since the last manifest */
+	struct vol_image image[2];	/* of the newest manifest, of the one before */
+
+	/* memory */
+	uint64_t sealed_bytes, sealed_cap;
+	uint64_t fetch_bytes, fetch_cap;
+	uint64_t ckpt_bytes;
+
+	struct volume_stats st;		/* the counters; the rest is filled in by stats */
+};
+
+static inline const uint8_t *vol_page(const struct volume *v, uint32_t page)
+{
+	return v->arena.data + ((uint64_t)page << IO_BLOCK_SHIFT);
+}
+
+static inline bool vol_serving(const struct volume *v)
+{
+	return v->state == VOL_SERVING;
+}
+
+/* Somebody newer owns the volume: tells the world, fails what waits. Once; later calls do nothing. (volume.c) */
+void volume_superseded(struct volume *v, const char *why);
+
+/* Cuts, seals and uploads what is due. (volume.c) */
+void volume_pump(struct volume *v);
+
+/* Posts free extents, takes up held and stalled requests: after anything was given back. (volume.c) */
+void volume_room(struct volume *v);
+
+/* Something failed for want of memory: tick again in a moment. (volume.c) */
+void volume_retry(struct volume *v);
+
+/* 0, or the number of the invariant above (10 * n) or of a part's own. For tests. (volume_check.c) */
+int volume_check(struct volume *v);
+
+#endif

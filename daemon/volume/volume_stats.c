@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The figures of a volume. */
+#include "volume/volume.h"
+
+#include "base/clock.h"
+#include "volume/batch.h"
+#include "volume/codec.h"
+#include "volume/vol.h"
+
+static uint64_t memory_used(const struct volume *v)
+{
+	return v->arena.geo.total_len + v->arena.heap_bytes + v->cache.heap_bytes + v->base.bytes +
+	       v->overlay.bytes + v->segs.heap_bytes + v->sealed_bytes + v->fetch_bytes +
+	       v->ckpt_bytes + (uint64_t)(v->nr_codecs + v->codecs_out) * CODEC_MEMORY;
+}
+
+static void dirty(struct volume *v, struct volume_stats *s)
+{
+	uint64_t now = clock_mono_us(v->env.clock), oldest = now;
+	const struct batch *b;
+
+	list_for_each_entry(b, &v->batches, link) {
+		if (b->state == BATCH_COMMITTED)
+			continue;
+		s->segments_inflight++;
+		s->dirty_bytes += b->raw_bytes;
+		if (b->opened_us < oldest)
+			oldest = b->opened_us;
+	}
+	if (batch_dirty(v)) {
+		s->dirty_bytes += v->open->raw_bytes;
+		if (v->open->opened_us < oldest)
+			oldest = v->open->opened_us;
+	}
+	s->dirty_age_us = now - oldest;
+}
+
+void volume_get_stats(struct volume *v, struct volume_stats *ret)
+{
+	const int *outage = v->sio.outage;
+	struct volume_stats s = v->st;
+
+	s.wno = v->last_wno;
+	s.committed_wno = v->committed_wno;
+	s.epoch = v->epoch;
+	s.head_version = v->head.version;
+	s.commit_seq = v->commit_seq;
+	s.next_seq = v->next_seq;
+	s.mapped_bytes = v->base.blocks << IO_BLOCK_SHIFT;
+	s.live_bytes = v->segs.live_bytes;
+	s.stored_bytes = v->segs.stored_bytes;
+	dirty(v, &s);
+	s.cache_bytes = v->cache.used_bytes;
+	s.cache_evictions = v->cache.evictions;
+	s.extents = v->base.extents + v->overlay.extents;
+	s.map_bytes = v->base.bytes + v->overlay.bytes + v->segs.heap_bytes;
+	s.bufs_total = v->arena.nr_exts;
+	s.bufs_free = v->arena.nr_free;
+	s.bufs_posted = v->arena.nr_posted;
+	s.memory_used = memory_used(v);
+	s.memory_cap = v->o.memory;
+	s.store_errors = v->sio.errors;
+	s.store_retries = v->sio.retries;
+	s.store_errno = -(outage[STORE_PUT] ? outage[STORE_PUT] :
+			  outage[STORE_GET] ? outage[STORE_GET] : outage[STORE_LIST]);
+	s.flushes_waiting = v->nr_flushes;
+	*ret = s;
+}
