@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <time.h>
 
-#define KICKS_AT_ONCE	32u
+#define KICKS_AT_ONCE 32u
 
 static _Thread_local char self;
 
@@ -61,7 +61,10 @@ void core_lock(struct core *c)
 	c->fresh = true;
 }
 
-/* Takes up to KICKS_AT_ONCE kicks off the queue. They are copied out: another holder may queue them again at once. */
+/*
+ * Takes up to KICKS_AT_ONCE kicks off the queue. They are copied out: another holder may queue them
+ * again at once.
+ */
 static unsigned int take_kicks(struct core *c, struct core_kick **kicks)
 {
 	unsigned int n = 0;
@@ -124,8 +127,8 @@ void core_wait_on(struct core *c, pthread_cond_t *cond, uint64_t until_us)
 	if (c->leave)
 		c->leave(c->ctx);
 	/*
-	 * What the caller did may be what others wait for. Not after it has merely been woken: two waiters would wake each
-	 * other for ever.
+	 * What the caller did may be what others wait for. Not after it has merely been woken: two
+	 * waiters would wake each other for ever.
 	 */
 	if (c->waiters && c->fresh)
 		pthread_cond_broadcast(&c->changed);
@@ -134,7 +137,8 @@ void core_wait_on(struct core *c, pthread_cond_t *cond, uint64_t until_us)
 	if (until_us == UINT64_MAX) {
 		pthread_cond_wait(cond, &c->mutex);
 	} else {
-		struct timespec ts = { (time_t)(until_us / 1000000), (long)(until_us % 1000000) * 1000 };
+		struct timespec ts = { (time_t)(until_us / 1000000),
+				       (long)(until_us % 1000000) * 1000 };
 
 		pthread_cond_timedwait(cond, &c->mutex, &ts);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The core lock: one mutex that guards the volume and all that calls into it, and a way to do things right after it is
- * let go (system calls that must not be made under it).
+ * The core lock: one mutex that guards the volume and all that calls into it, and a way to do
+ * things right after it is let go (system calls that must not be made under it).
  *
  * Lock order: the core lock is taken before every other lock of the daemon and after none.
  */
@@ -14,8 +14,8 @@
 
 /**
  * struct core_kick - something to do without the core lock, soon
- * @run:	called by whoever lets go of the lock next, after letting go; any thread, and several threads may be in
- *		it at once
+ * @run:	called by whoever lets go of the lock next, after letting go; any thread, and
+ *		several threads may be in it at once
  * Must live as long as any thread uses the lock.
  */
 struct core_kick {
@@ -26,14 +26,14 @@ struct core_kick {
 
 struct core {
 	pthread_mutex_t mutex;
-	pthread_cond_t changed;		/* CLOCK_MONOTONIC; broadcast at an unlock while somebody waits */
+	pthread_cond_t changed;		/* CLOCK_MONOTONIC; broadcast at an unlock if awaited */
 	unsigned int waiters;		/* guarded by mutex, as all below */
-	bool fresh;			/* the section began with core_lock() and has not waited yet */
+	bool fresh;			/* the section has not waited since core_lock() */
 	struct core_kick *kicks;
 	struct core_kick **kicks_tail;
-	void (*leave)(void *ctx);	/* optional: called with the lock held, before each unlock */
+	void (*leave)(void *ctx);	/* optional: before each unlock, lock held */
 	void *ctx;
-	const void *owner;		/* names the holding thread; read without the lock by core_held() only */
+	const void *owner;		/* the holding thread; for core_held() only */
 };
 
 /* 0 or -errno. @leave may be NULL; it must not take or let go of the lock. */
@@ -49,13 +49,17 @@ void core_unlock(struct core *c);
 void core_kick(struct core *c, struct core_kick *k);
 
 /*
- * Lets go of the lock (with all that core_unlock() does), sleeps until another thread has held it or CLOCK_MONOTONIC has
- * reached @until_us (~0 = for ever), and takes it again. May return early. What a thread does between two waits of one
- * section wakes others only when the section ends. Lock held.
+ * Lets go of the lock (with all that core_unlock() does), sleeps until another thread has held it
+ * or CLOCK_MONOTONIC has reached @until_us (~0 = for ever), and takes it again. May return early.
+ * What a thread does between two waits of one section wakes others only when the section ends. Lock
+ * held.
  */
 void core_wait(struct core *c, uint64_t until_us);
 
-/* The same on a condition of the caller's (CLOCK_MONOTONIC), which only its own signals end. Lock held. */
+/*
+ * The same on a condition of the caller's (CLOCK_MONOTONIC), which only its own signals end. Lock
+ * held.
+ */
 void core_wait_on(struct core *c, pthread_cond_t *cond, uint64_t until_us);
 
 /* A condition for core_wait_on(). 0 or -errno. */

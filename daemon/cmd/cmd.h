@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A subcommand: a row in main.c's table and a file cmd_NAME.c. What a subcommand prints for people and scripts goes to
- * stdout; what went wrong goes to stderr as one line that starts with "zerofs: ".
+ * A subcommand: a row in main.c's table and a file cmd_NAME.c. What a subcommand prints for people
+ * and scripts goes to stdout; what went wrong goes to stderr as one line that starts with "zerofs:
+ * ".
  */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
@@ -38,5 +39,11 @@ int cmd_fail(const struct cmd *cmd, int argc, char **argv);
 int cmd_clear(const struct cmd *cmd, int argc, char **argv);
 int cmd_device(const struct cmd *cmd, int argc, char **argv);
 int cmd_key(const struct cmd *cmd, int argc, char **argv);
+
+/* "zerofs: ..." and a newline on stderr, always one line; returns CMD_FAILED. */
+int cmd_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, returns CMD_USAGE. */
+int cmd_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

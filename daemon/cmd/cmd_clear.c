@@ -25,12 +25,15 @@ int cmd_clear(const struct cmd *cmd, int argc, char **argv)
 		int err = kdev_clear(&kd, si.session);
 
 		if (err == -EBADFD)
-			rc = cmd_err("'%s' is %s, not CACHE_LOST: there is nothing to clear", si.name, report_state(si.state));
+			rc = cmd_err("'%s' is %s, not CACHE_LOST: there is nothing to clear",
+				     si.name, report_state(si.state));
 		else if (err == -ENXIO)
 			rc = cmd_err("'%s' has no daemon; start one first: zerofs serve", si.name);
 		else if (err == -EBUSY)
-			rc = cmd_err("a device of '%s' is open: unmount it first, or what is cached above it would be mixed with the older image",
-				     si.name);
+			rc = cmd_err(
+				"a device of '%s' is open: unmount it first, or what is cached "
+				"above it would be mixed with the older image",
+				si.name);
 		else if (err)
 			rc = cmd_err("the module does not clear '%s': %s", si.name, strerror(-err));
 		else

@@ -16,14 +16,16 @@ static int ask_daemon(const struct zerofs_session_info *si, bool force)
 {
 	json_int_t left;
 	json_t *answer;
-	int rc = target_ask(si, json_pack("{s:s, s:b}", "op", "detach", "force", force), 0, &answer);
+	int rc =
+		target_ask(si, json_pack("{s:s, s:b}", "op", "detach", "force", force), 0, &answer);
 
 	if (rc)
 		return rc;
 	left = json_integer_value(json_object_get(answer, "left"));
 	json_decref(answer);
 	if (left)
-		return cmd_err("%s: everything is in the store, but %d of its devices were opened meanwhile and were left behind; close them and run this again",
+		return cmd_err("%s: everything is in the store, but %d of its devices were opened "
+			       "meanwhile and were left behind; close them and run this again",
 			       si->name, (int)left);
 	printf("'%s' is detached; everything is in the store\n", si->name);
 	return CMD_OK;
@@ -32,7 +34,8 @@ static int ask_daemon(const struct zerofs_session_info *si, bool force)
 /* The module's arena may hold writes that nobody else has. */
 static bool may_lose(const struct zerofs_session_info *si)
 {
-	return (si->state == ZEROFS_S_DETACHED || si->state == ZEROFS_S_FAILED) && si->acked_wno > si->flushed_wno;
+	return (si->state == ZEROFS_S_DETACHED || si->state == ZEROFS_S_FAILED) &&
+	       si->acked_wno > si->flushed_wno;
 }
 
 static int remove_devices(struct kdev *kd, const struct zerofs_session_info *si, bool force)
@@ -44,12 +47,16 @@ static int remove_devices(struct kdev *kd, const struct zerofs_session_info *si,
 		return CMD_FAILED;
 	for (int i = 0; i < n && !force; i++) {
 		if (di[i].openers) {
-			rc = cmd_err("/dev/zerofs%u is open (mounted, in a pool?); close it, or use --force", di[i].index);
+			rc = cmd_err(
+				"/dev/zerofs%u is open (mounted, in a pool?); close it, or use "
+				"--force",
+				di[i].index);
 			goto out;
 		}
 	}
 	if (may_lose(si) && !force) {
-		rc = cmd_err("'%s' has no daemon, and memory holds writes that may not be in the store; serve it again first, or give them up with --force",
+		rc = cmd_err("'%s' has no daemon, and memory holds writes that may not be in the "
+			     "store; serve it again first, or give them up with --force",
 			     si->name);
 		goto out;
 	}
@@ -57,11 +64,12 @@ static int remove_devices(struct kdev *kd, const struct zerofs_session_info *si,
 		int err = kdev_del_dev(kd, di[i].index, force);
 
 		if (err && err != -ENOENT && err != -ENODEV)
-			rc = cmd_err("/dev/zerofs%u cannot be removed: %s", di[i].index, strerror(-err));
+			rc = cmd_err("/dev/zerofs%u cannot be removed: %s", di[i].index,
+				     strerror(-err));
 	}
 	if (!rc)
-		printf("'%s' had no daemon (state %s); its %d device%s removed\n", si->name, report_state(si->state), n,
-		       n == 1 ? " is" : "s are");
+		printf("'%s' had no daemon (state %s); its %d device%s removed\n", si->name,
+		       report_state(si->state), n, n == 1 ? " is" : "s are");
 out:
 	free(di);
 	return rc;
@@ -70,10 +78,10 @@ out:
 int cmd_detach(const struct cmd *cmd, int argc, char **argv)
 {
 	bool force = false;
-	const struct cmd_opt opts[] = {
-		{ "force", NULL, "remove devices that are open too: their I/O fails", NULL, &force },
-		{ 0 }
-	};
+	const struct cmd_opt opts[] = { { "force", NULL,
+					  "remove devices that are open too: their I/O fails", NULL,
+					  &force },
+					{ 0 } };
 	struct zerofs_session_info si;
 	struct kdev kd;
 	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 1);

@@ -25,11 +25,14 @@ int cmd_fail(const struct cmd *cmd, int argc, char **argv)
 		int err = kdev_fail(&kd, si.session);
 
 		if (err == -EBADFD)
-			rc = cmd_err("'%s' is %s: its I/O fails already", si.name, report_state(si.state));
+			rc = cmd_err("'%s' is %s: its I/O fails already", si.name,
+				     report_state(si.state));
 		else if (err)
 			rc = cmd_err("the module does not fail '%s': %s", si.name, strerror(-err));
 		else
-			printf("'%s': all I/O fails from here on; serve it again to bring it back\n", si.name);
+			printf("'%s': all I/O fails from here on; serve it again to bring it "
+			       "back\n",
+			       si.name);
 	}
 	kdev_close(&kd);
 	return rc;

@@ -13,7 +13,7 @@
 #include "volume/keys.h"
 #include "volume/volume.h"
 
-#define FORMAT_LABEL	"format"	/* of the first key slot */
+#define FORMAT_LABEL "format" /* of the first key slot */
 
 struct format {
 	struct volume_format f;
@@ -26,7 +26,8 @@ static int bad_name(const char *name)
 	size_t len = strlen(name);
 
 	return !len || len >= VOLUME_NAME_LEN || name[0] == '.' || name[0] == '-' ||
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != len;
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") !=
+		       len;
 }
 
 static int take_name(struct format *fm, const char *name)
@@ -45,12 +46,17 @@ static int take_name(struct format *fm, const char *name)
 		if (end - begin < sizeof(last))
 			memcpy(last, fm->url + begin, end - begin);
 		if (bad_name(last))
-			return cmd_usage("format: the last part of %s cannot be a volume's name; give one: --name NAME", fm->url);
+			return cmd_usage(
+				"format: the last part of %s cannot be a volume's name; give one: "
+				"--name NAME",
+				fm->url);
 		name = last;
 	}
 	if (bad_name(name))
-		return cmd_usage("format: '%s' cannot be a volume's name: letters, digits, '.', '_' and '-', at most %d, not beginning with '.' or '-'",
-				 name, VOLUME_NAME_LEN - 1);
+		return cmd_usage(
+			"format: '%s' cannot be a volume's name: letters, digits, '.', '_' and "
+			"'-', at most %d, not beginning with '.' or '-'",
+			name, VOLUME_NAME_LEN - 1);
 	snprintf(fm->f.name, sizeof(fm->f.name), "%s", name);
 	return 0;
 }
@@ -60,9 +66,11 @@ static int take_size(struct format *fm, const char *size)
 	if (!size)
 		return cmd_usage("format: how large? give --size, as in --size 100G");
 	if (parse_size(size, &fm->f.dev_size) || !fm->f.dev_size)
-		return cmd_usage("format: --size: '%s' is not a size; as in 4096, 512M, 4G, 1T", size);
+		return cmd_usage("format: --size: '%s' is not a size; as in 4096, 512M, 4G, 1T",
+				 size);
 	if (fm->f.dev_size % IO_BLOCK_SIZE)
-		return cmd_usage("format: --size %s is not a multiple of the block size, %u bytes", size, IO_BLOCK_SIZE);
+		return cmd_usage("format: --size %s is not a multiple of the block size, %u bytes",
+				 size, IO_BLOCK_SIZE);
 	return 0;
 }
 
@@ -71,7 +79,9 @@ static int take_flush(const char *flush)
 	if (!strcmp(flush, "store"))
 		return 0;
 	if (!strcmp(flush, "local"))
-		return cmd_usage("format: --flush local needs a journal on a local disk, which this version does not have; use --flush store");
+		return cmd_usage(
+			"format: --flush local needs a journal on a local disk, which this "
+			"version does not have; use --flush store");
 	return cmd_usage("format: --flush: '%s' is neither 'store' nor 'local'", flush);
 }
 
@@ -100,27 +110,36 @@ static int make(const struct format *fm, const struct keys_secret *secret)
 	host_stop_threads(h);
 	host_free(h);
 	if (rc == -EINVAL)
-		return cmd_err("a volume of %u devices of %s cannot be made: too large or too many", fm->f.nr_devs,
-			       parse_size_str(size, fm->f.dev_size));
+		return cmd_err("a volume of %u devices of %s cannot be made: too large or too many",
+			       fm->f.nr_devs, parse_size_str(size, fm->f.dev_size));
 	if (rc)
 		return cmd_err("%s", err);
-	printf("formatted '%s' (%s): %u device%s of %s at %s\n", fm->f.name, uuid_str(uuid, fm->f.uuid), fm->f.nr_devs,
-	       fm->f.nr_devs == 1 ? "" : "s", parse_size_str(size, fm->f.dev_size), fm->url);
-	printf("flush = store: a FLUSH (fsync, a commit) returns when all that was written before it is in the store;\n"
-	       "what was written after the last FLUSH may be lost with this machine, nothing before it.\n");
+	printf("formatted '%s' (%s): %u device%s of %s at %s\n", fm->f.name,
+	       uuid_str(uuid, fm->f.uuid), fm->f.nr_devs, fm->f.nr_devs == 1 ? "" : "s",
+	       parse_size_str(size, fm->f.dev_size), fm->url);
+	printf("flush = store: a FLUSH (fsync, a commit) returns when all that was written before "
+	       "it is in the store;\n"
+	       "what was written after the last FLUSH may be lost with this machine, nothing "
+	       "before it.\n");
 	return CMD_OK;
 }
 
 int cmd_format(const struct cmd *cmd, int argc, char **argv)
 {
-	const char *size = NULL, *devices = "1", *name = NULL, *pass = NULL, *key = NULL, *kdf = "moderate", *flush = "store";
+	const char *size = NULL, *devices = "1", *name = NULL, *pass = NULL, *key = NULL,
+		   *kdf = "moderate", *flush = "store";
 	const struct cmd_opt opts[] = {
-		{ "size", "BYTES", "size of each device, as in 100G; a multiple of 4096", &size, NULL },
+		{ "size", "BYTES", "size of each device, as in 100G; a multiple of 4096", &size,
+		  NULL },
 		{ "devices", "N", "how many devices the volume holds (1)", &devices, NULL },
 		{ "name", "NAME", "what the volume is called (the URL's last part)", &name, NULL },
-		{ "passphrase-file", "FILE", "the first line of FILE unlocks the volume; '-' is standard input", &pass, NULL },
-		{ "key-file", "FILE", "the bytes of FILE unlock the volume (16 or more, random)", &key, NULL },
-		{ "kdf", "COST", "cost of a passphrase: min, interactive, moderate (default) or sensitive", &kdf, NULL },
+		{ "passphrase-file", "FILE",
+		  "the first line of FILE unlocks the volume; '-' is standard input", &pass, NULL },
+		{ "key-file", "FILE", "the bytes of FILE unlock the volume (16 or more, random)",
+		  &key, NULL },
+		{ "kdf", "COST",
+		  "cost of a passphrase: min, interactive, moderate (default) or sensitive", &kdf,
+		  NULL },
 		{ "flush", "MODE", "what a FLUSH promises: store (default)", &flush, NULL },
 		{ 0 }
 	};
@@ -148,7 +167,8 @@ int cmd_format(const struct cmd *cmd, int argc, char **argv)
 	if (!rc)
 		rc = cmd_opt_number("devices", devices, 1, VOLUME_MAX_DEVS, &n);
 	if (!rc && keys_cost_parse(kdf, &fm.cost))
-		rc = cmd_usage("format: --kdf: '%s' is not min, interactive, moderate or sensitive", kdf);
+		rc = cmd_usage("format: --kdf: '%s' is not min, interactive, moderate or sensitive",
+			       kdf);
 	if (!rc)
 		rc = take_flush(flush);
 	if (rc)

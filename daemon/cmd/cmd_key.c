@@ -30,21 +30,26 @@ static void print_slots(const struct keyring *kr, bool json)
 	json_t *list = json_array();
 
 	if (!json)
-		printf("%4s  %-10s  %-20s  %-10s  %s\n", "ID", "KIND", "CREATED (UTC)", "KDF", "LABEL");
+		printf("%4s  %-10s  %-20s  %-10s  %s\n", "ID", "KIND", "CREATED (UTC)", "KDF",
+		       "LABEL");
 	for (uint32_t i = 0; i < n; i++) {
 		time_t t = (time_t)(slots[i].created_us / 1000000);
 		char when[32], mem[PARSE_SIZE_STR];
 		struct tm tm;
 
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", gmtime_r(&t, &tm));
-		json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I}", "id", (int)slots[i].id, "kind",
-						      kind_name(slots[i].kind), "label", slots[i].label, "created_us",
-						      (json_int_t)slots[i].created_us, "argon_ops",
-						      (json_int_t)slots[i].argon_ops, "argon_mem",
-						      (json_int_t)slots[i].argon_mem));
+		json_array_append_new(
+			list, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I}", "id", (int)slots[i].id,
+					"kind", kind_name(slots[i].kind), "label", slots[i].label,
+					"created_us", (json_int_t)slots[i].created_us, "argon_ops",
+					(json_int_t)slots[i].argon_ops, "argon_mem",
+					(json_int_t)slots[i].argon_mem));
 		if (!json)
-			printf("%4u  %-10s  %-20s  %-10s  %s\n", slots[i].id, kind_name(slots[i].kind), when,
-			       slots[i].kind == KEYS_PASSPHRASE ? parse_size_str(mem, slots[i].argon_mem) : "-",
+			printf("%4u  %-10s  %-20s  %-10s  %s\n", slots[i].id,
+			       kind_name(slots[i].kind), when,
+			       slots[i].kind == KEYS_PASSPHRASE ?
+				       parse_size_str(mem, slots[i].argon_mem) :
+				       "-",
 			       slots[i].label);
 	}
 	if (json) {
@@ -55,8 +60,8 @@ static void print_slots(const struct keyring *kr, bool json)
 }
 
 /* Opens the keys at @url and, with @add, adds it. */
-static int work(const char *url, const struct keys_secret *have, const struct keys_secret *add, enum keys_cost cost,
-		const struct key_args *a)
+static int work(const char *url, const struct keys_secret *have, const struct keys_secret *add,
+		enum keys_cost cost, const struct key_args *a)
 {
 	char err[HOST_ERR_LEN];
 	struct keyring *kr = NULL;
@@ -78,7 +83,8 @@ static int work(const char *url, const struct keys_secret *have, const struct ke
 	if (rc == -EOVERFLOW)
 		cmd_err("all key slots of the volume are taken");
 	else if (rc == -EEXIST)
-		cmd_err("somebody else changed the keys at the same time; nothing was added, try again");
+		cmd_err("somebody else changed the keys at the same time; nothing was added, try "
+			"again");
 	else if (rc) {
 		host_explain(h, rc, err);
 		cmd_err("%s", err);
@@ -107,7 +113,8 @@ static int add(const char *url, const struct keys_secret *have, const struct key
 	int rc;
 
 	if (keys_cost_parse(a->kdf, &cost))
-		return cmd_usage("key: --kdf: '%s' is not min, interactive, moderate or sensitive", a->kdf);
+		return cmd_usage("key: --kdf: '%s' is not min, interactive, moderate or sensitive",
+				 a->kdf);
 	if (strlen(a->label) >= KEYS_LABEL_LEN)
 		return cmd_usage("key: --label: at most %u bytes", KEYS_LABEL_LEN - 1);
 	rc = cmd_secret_read(&fresh, &from);
@@ -122,12 +129,17 @@ int cmd_key(const struct cmd *cmd, int argc, char **argv)
 {
 	struct key_args a = { .kdf = "moderate", .label = "" };
 	const struct cmd_opt opts[] = {
-		{ "passphrase-file", "FILE", "unlock with the first line of FILE; '-' is standard input", &a.pass, NULL },
+		{ "passphrase-file", "FILE",
+		  "unlock with the first line of FILE; '-' is standard input", &a.pass, NULL },
 		{ "key-file", "FILE", "unlock with the bytes of FILE", &a.key, NULL },
-		{ "new-passphrase-file", "FILE", "add: the new passphrase is the first line of FILE", &a.new_pass, NULL },
-		{ "new-key-file", "FILE", "add: the new key is the bytes of FILE", &a.new_key, NULL },
+		{ "new-passphrase-file", "FILE",
+		  "add: the new passphrase is the first line of FILE", &a.new_pass, NULL },
+		{ "new-key-file", "FILE", "add: the new key is the bytes of FILE", &a.new_key,
+		  NULL },
 		{ "label", "TEXT", "add: a note to tell the new key by", &a.label, NULL },
-		{ "kdf", "COST", "add: cost of a passphrase: min, interactive, moderate (default) or sensitive", &a.kdf, NULL },
+		{ "kdf", "COST",
+		  "add: cost of a passphrase: min, interactive, moderate (default) or sensitive",
+		  &a.kdf, NULL },
 		{ "json", NULL, "list: as JSON", NULL, &a.json },
 		{ 0 }
 	};
@@ -146,9 +158,12 @@ int cmd_key(const struct cmd *cmd, int argc, char **argv)
 	if (which < 0)
 		return CMD_USAGE;
 	if (argc < 3)
-		return cmd_usage("key %s: of which volume? usage: zerofs key %s URL", words[which], words[which]);
+		return cmd_usage("key %s: of which volume? usage: zerofs key %s URL", words[which],
+				 words[which]);
 	if (which == 0 && (a.new_pass || a.new_key || *a.label))
-		return cmd_usage("key list: --new-passphrase-file, --new-key-file and --label go with 'key add'");
+		return cmd_usage(
+			"key list: --new-passphrase-file, --new-key-file and --label go with 'key "
+			"add'");
 	from.passphrase_file = a.pass;
 	from.key_file = a.key;
 	rc = cmd_secret_read(&have, &from);

@@ -20,7 +20,8 @@ static const char *dev_state(const struct zerofs_session_info *si, const struct 
 	return di->state == ZEROFS_D_NEW ? "NEW" : "DEAD";
 }
 
-static void print_session(const struct zerofs_session_info *si, const struct zerofs_dev_info *di, int n)
+static void print_session(const struct zerofs_session_info *si, const struct zerofs_dev_info *di,
+			  int n)
 {
 	char size[PARSE_SIZE_STR], pid[16] = "-", node[24];
 	int shown = 0;
@@ -31,8 +32,8 @@ static void print_session(const struct zerofs_session_info *si, const struct zer
 		if (di[i].session != si->session)
 			continue;
 		snprintf(node, sizeof(node), "/dev/zerofs%u", di[i].index);
-		printf("%-16s  %-11s  %7s  %-14s  %9s  %-4s  %s\n", si->name, dev_state(si, &di[i]), pid, node,
-		       parse_size_str(size, di[i].size), di[i].openers ? "yes" : "no",
+		printf("%-16s  %-11s  %7s  %-14s  %9s  %-4s  %s\n", si->name, dev_state(si, &di[i]),
+		       pid, node, parse_size_str(size, di[i].size), di[i].openers ? "yes" : "no",
 		       di[i].flags & ZEROFS_DEV_RO ? "read-only" : "");
 		shown++;
 	}
@@ -40,7 +41,8 @@ static void print_session(const struct zerofs_session_info *si, const struct zer
 		printf("%-16s  %-11s  %7s  %-14s\n", si->name, report_state(si->state), pid, "-");
 }
 
-static json_t *session_json(const struct zerofs_session_info *si, const struct zerofs_dev_info *di, int n)
+static json_t *session_json(const struct zerofs_session_info *si, const struct zerofs_dev_info *di,
+			    int n)
 {
 	char uuid[UUID_STR_LEN], node[24];
 	json_t *devs = json_array();
@@ -49,22 +51,22 @@ static json_t *session_json(const struct zerofs_session_info *si, const struct z
 		if (di[i].session != si->session)
 			continue;
 		snprintf(node, sizeof(node), "/dev/zerofs%u", di[i].index);
-		json_array_append_new(devs, json_pack("{s:s, s:i, s:s, s:s, s:I, s:b, s:i}", "node", node, "id", (int)di[i].dev_id,
-						      "name", di[i].name, "state", dev_state(si, &di[i]), "size",
-						      (json_int_t)di[i].size, "read_only", (di[i].flags & ZEROFS_DEV_RO) != 0,
-						      "openers", (int)di[i].openers));
+		json_array_append_new(devs, json_pack("{s:s, s:i, s:s, s:s, s:I, s:b, s:i}", "node",
+						      node, "id", (int)di[i].dev_id, "name",
+						      di[i].name, "state", dev_state(si, &di[i]),
+						      "size", (json_int_t)di[i].size, "read_only",
+						      (di[i].flags & ZEROFS_DEV_RO) != 0, "openers",
+						      (int)di[i].openers));
 	}
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:o}", "name", si->name, "uuid", uuid_str(uuid, si->uuid), "state",
-			 report_state(si->state), "pid", si->pid, "attach_gen", (json_int_t)si->attach_gen, "devices", devs);
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:o}", "name", si->name, "uuid",
+			 uuid_str(uuid, si->uuid), "state", report_state(si->state), "pid", si->pid,
+			 "attach_gen", (json_int_t)si->attach_gen, "devices", devs);
 }
 
 int cmd_list(const struct cmd *cmd, int argc, char **argv)
 {
 	bool json = false;
-	const struct cmd_opt opts[] = {
-		{ "json", NULL, "print JSON", NULL, &json },
-		{ 0 }
-	};
+	const struct cmd_opt opts[] = { { "json", NULL, "print JSON", NULL, &json }, { 0 } };
 	struct zerofs_session_info *si;
 	struct zerofs_dev_info *di;
 	struct kdev kd;
@@ -86,7 +88,8 @@ int cmd_list(const struct cmd *cmd, int argc, char **argv)
 	}
 	list = json_array();
 	if (!json && n)
-		printf("%-16s  %-11s  %7s  %-14s  %9s  %-4s\n", "VOLUME", "STATE", "PID", "DEVICE", "SIZE", "OPEN");
+		printf("%-16s  %-11s  %7s  %-14s  %9s  %-4s\n", "VOLUME", "STATE", "PID", "DEVICE",
+		       "SIZE", "OPEN");
 	for (int i = 0; i < n; i++) {
 		if (json)
 			json_array_append_new(list, session_json(&si[i], di, m));

@@ -2,7 +2,6 @@
 #include "cmd/cmd_opt.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,38 +9,6 @@
 
 #include "cmd/cmd.h"
 #include "cmd/nearest.h"
-
-static void say_line(const char *fmt, va_list ap)
-{
-	char line[1024];
-
-	vsnprintf(line, sizeof(line), fmt, ap);
-	for (char *p = line; *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = ' ';	/* a name out of a store or a socket must not draw on a terminal */
-	}
-	fprintf(stderr, "zerofs: %s\n", line);
-}
-
-int cmd_err(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	say_line(fmt, ap);
-	va_end(ap);
-	return CMD_FAILED;
-}
-
-int cmd_usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	say_line(fmt, ap);
-	va_end(ap);
-	return CMD_USAGE;
-}
 
 static size_t count(const struct cmd_opt *opts)
 {
@@ -56,8 +23,8 @@ static void print_help(const struct cmd *cmd, const struct cmd_opt *opts)
 {
 	size_t n = count(opts);
 
-	printf("usage: zerofs %s%s%s%s\n\n%s\n", cmd->name, n ? " [options]" : "", *cmd->args ? " " : "", cmd->args,
-	       cmd->summary);
+	printf("usage: zerofs %s%s%s%s\n\n%s\n", cmd->name, n ? " [options]" : "",
+	       *cmd->args ? " " : "", cmd->args, cmd->summary);
 	if (cmd->text)
 		printf("\n%s\n", cmd->text);
 	printf("\noptions:\n");
@@ -76,8 +43,10 @@ static int unknown(const struct cmd *cmd, const struct cmd_opt *opts, const char
 	const char *near = nearest_word(word, &opts[0].name, count(opts), sizeof(opts[0]));
 
 	if (near)
-		return cmd_usage("%s: there is no option --%s; did you mean --%s?", cmd->name, word, near);
-	return cmd_usage("%s: there is no option --%s; see: zerofs %s --help", cmd->name, word, cmd->name);
+		return cmd_usage("%s: there is no option --%s; did you mean --%s?", cmd->name, word,
+				 near);
+	return cmd_usage("%s: there is no option --%s; see: zerofs %s --help", cmd->name, word,
+			 cmd->name);
 }
 
 /* One option at argv[*i]; moves *i past a value that stands in a word of its own. */
@@ -99,16 +68,19 @@ static int take(const struct cmd *cmd, const struct cmd_opt *opts, int argc, cha
 			return 0;
 		}
 		if (!eq && *i + 1 >= argc)
-			return cmd_usage("%s: --%s needs a value: --%s %s", cmd->name, word, word, o->arg);
+			return cmd_usage("%s: --%s needs a value: --%s %s", cmd->name, word, word,
+					 o->arg);
 		*o->value = eq ? eq + 1 : argv[++*i];
 		if (!**o->value)
-			return cmd_usage("%s: --%s needs a value: --%s %s", cmd->name, word, word, o->arg);
+			return cmd_usage("%s: --%s needs a value: --%s %s", cmd->name, word, word,
+					 o->arg);
 		return 0;
 	}
 	return unknown(cmd, opts, word);
 }
 
-int cmd_opt_parse(const struct cmd *cmd, const struct cmd_opt *opts, int *argc, char **argv, int min, int max)
+int cmd_opt_parse(const struct cmd *cmd, const struct cmd_opt *opts, int *argc, char **argv,
+		  int min, int max)
 {
 	bool only_words = false;
 	int n = 1;
@@ -126,22 +98,25 @@ int cmd_opt_parse(const struct cmd *cmd, const struct cmd_opt *opts, int *argc, 
 			if (rc)
 				return rc;
 		} else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
-			return cmd_usage("%s: there is no option %s (options are words: --help lists them)", cmd->name,
-					 argv[i]);
+			return cmd_usage(
+				"%s: there is no option %s (options are words: --help lists them)",
+				cmd->name, argv[i]);
 		} else {
 			argv[n++] = argv[i];
 		}
 	}
 	*argc = n;
 	if (n - 1 < min)
-		return cmd_usage("%s: something is missing; usage: zerofs %s %s", cmd->name, cmd->name, cmd->args);
-	if (n - 1 > max)
-		return cmd_usage("%s: '%s' is one word too many; usage: zerofs %s %s", cmd->name, argv[max + 1],
+		return cmd_usage("%s: something is missing; usage: zerofs %s %s", cmd->name,
 				 cmd->name, cmd->args);
+	if (n - 1 > max)
+		return cmd_usage("%s: '%s' is one word too many; usage: zerofs %s %s", cmd->name,
+				 argv[max + 1], cmd->name, cmd->args);
 	return 0;
 }
 
-int cmd_opt_number(const char *opt, const char *text, unsigned long min, unsigned long max, unsigned long *ret)
+int cmd_opt_number(const char *opt, const char *text, unsigned long min, unsigned long max,
+		   unsigned long *ret)
 {
 	unsigned long v;
 	char *end;
@@ -164,8 +139,10 @@ int cmd_opt_word(const struct cmd *cmd, const char *word, const char *const *wor
 	}
 	near = nearest_word(word, words, (size_t)n, sizeof(words[0]));
 	if (near)
-		cmd_usage("%s: there is no '%s %s'; did you mean '%s %s'?", cmd->name, cmd->name, word, cmd->name, near);
+		cmd_usage("%s: there is no '%s %s'; did you mean '%s %s'?", cmd->name, cmd->name,
+			  word, cmd->name, near);
 	else
-		cmd_usage("%s: there is no '%s %s'; usage: zerofs %s %s", cmd->name, cmd->name, word, cmd->name, cmd->args);
+		cmd_usage("%s: there is no '%s %s'; usage: zerofs %s %s", cmd->name, cmd->name,
+			  word, cmd->name, cmd->args);
 	return -1;
 }

@@ -27,22 +27,19 @@ struct cmd_opt {
 #define CMD_OPT_HELP	(-1)
 
 /*
- * Takes the options out of @argv (argv[0] is the subcommand) wherever they stand, up to "--", and leaves the other words
- * in argv[1 .. *argc - 1]. Between @min and @max of those must remain. Returns 0, CMD_OPT_HELP, or CMD_USAGE after
- * one line on stderr that names the nearest option there is. Main thread.
+ * Takes the options out of @argv (argv[0] is the subcommand) wherever they stand, up to "--", and
+ * leaves the other words in argv[1 .. *argc - 1]. Between @min and @max of those must remain.
+ * Returns 0, CMD_OPT_HELP, or CMD_USAGE after one line on stderr that names the nearest option
+ * there is. Main thread.
  */
-int cmd_opt_parse(const struct cmd *cmd, const struct cmd_opt *opts, int *argc, char **argv, int min, int max);
+int cmd_opt_parse(const struct cmd *cmd, const struct cmd_opt *opts, int *argc, char **argv,
+		  int min, int max);
 
 /* A whole number within [min, max], or CMD_USAGE after one line on stderr that names --@opt. */
-int cmd_opt_number(const char *opt, const char *text, unsigned long min, unsigned long max, unsigned long *ret);
+int cmd_opt_number(const char *opt, const char *text, unsigned long min, unsigned long max,
+		   unsigned long *ret);
 
 /* Which of the @n @words @word is, or -1 after one line on stderr that names the nearest. */
 int cmd_opt_word(const struct cmd *cmd, const char *word, const char *const *words, int n);
-
-/* "zerofs: ..." and a newline on stderr, always one line; returns CMD_FAILED. */
-int cmd_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-/* The same, returns CMD_USAGE. */
-int cmd_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -13,7 +13,7 @@
 #include "cmd/cmd.h"
 #include "cmd/cmd_opt.h"
 
-#define CTRL_C	3
+#define CTRL_C 3
 
 void cmd_secret_wipe(struct cmd_secret *s)
 {
@@ -66,9 +66,12 @@ static int from_file(struct cmd_secret *ret, const char *path, enum keys_secret_
 	ret->secret = (struct keys_secret){ kind, buf, (size_t)n };
 	if (keys_secret_check(&ret->secret))
 		return kind == KEYS_KEYFILE ?
-			cmd_err("the key file %s is too short; it needs %u random bytes or more", path, KEYS_KEYFILE_MIN) :
-			cmd_err("the first line of %s is no passphrase: it is empty or longer than %u bytes", path,
-				KEYS_PASSPHRASE_MAX);
+			       cmd_err("the key file %s is too short; it needs %u random bytes or "
+				       "more",
+				       path, KEYS_KEYFILE_MIN) :
+			       cmd_err("the first line of %s is no passphrase: it is empty or "
+				       "longer than %u bytes",
+				       path, KEYS_PASSPHRASE_MAX);
 	return 0;
 }
 
@@ -120,7 +123,8 @@ static int from_terminal(struct cmd_secret *ret, const struct cmd_secret_source 
 		return cmd_err("the two passphrases differ; nothing was done");
 	ret->secret = (struct keys_secret){ KEYS_PASSPHRASE, first, (size_t)n };
 	if (keys_secret_check(&ret->secret))
-		return cmd_err("the passphrase is empty or longer than %u bytes", KEYS_PASSPHRASE_MAX);
+		return cmd_err("the passphrase is empty or longer than %u bytes",
+			       KEYS_PASSPHRASE_MAX);
 	return 0;
 }
 
@@ -131,7 +135,8 @@ int cmd_secret_read(struct cmd_secret *ret, const struct cmd_secret_source *from
 	int rc;
 
 	if (from->passphrase_file && from->key_file)
-		return cmd_usage("a passphrase file and a key file were given; one of them is enough");
+		return cmd_usage(
+			"a passphrase file and a key file were given; one of them is enough");
 	if (sodium_init() < 0)
 		return cmd_err("the crypto library does not start");
 	s.buf = sodium_malloc(KEYS_KEYFILE_MAX + 1);
@@ -140,7 +145,8 @@ int cmd_secret_read(struct cmd_secret *ret, const struct cmd_secret_source *from
 	if (from->key_file)
 		rc = from_file(&s, from->key_file, KEYS_KEYFILE);
 	else if (from->passphrase_file || (env && *env))
-		rc = from_file(&s, from->passphrase_file ? from->passphrase_file : env, KEYS_PASSPHRASE);
+		rc = from_file(&s, from->passphrase_file ? from->passphrase_file : env,
+			       KEYS_PASSPHRASE);
 	else
 		rc = from_terminal(&s, from);
 	if (rc)

@@ -13,12 +13,13 @@
 #include "server/serve.h"
 #include "store/url.h"
 
-#define SERVE_MIN_MEMORY	(64ull << 20)
-#define SERVE_MAX_MEMORY	(1ull << 40)
-#define SERVE_MAX_QUEUES	4u	/* of each kind, unless told otherwise */
+#define SERVE_MIN_MEMORY (64ull << 20)
+#define SERVE_MAX_MEMORY (1ull << 40)
+#define SERVE_MAX_QUEUES 4u /* of each kind, unless told otherwise */
 
 struct texts {
-	const char *memory, *pass, *key, *grace, *queues, *depth, *seg_size, *seg_age, *zstd, *state_dir, *ready_fd;
+	const char *memory, *pass, *key, *grace, *queues, *depth, *seg_size, *seg_age, *zstd,
+		*state_dir, *ready_fd;
 };
 
 static int take_size(const char *opt, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
@@ -26,8 +27,8 @@ static int take_size(const char *opt, const char *text, uint64_t min, uint64_t m
 	char lo[PARSE_SIZE_STR], hi[PARSE_SIZE_STR];
 
 	if (parse_size(text, ret) || *ret < min || *ret > max)
-		return cmd_usage("--%s: '%s' is not a size from %s to %s", opt, text, parse_size_str(lo, min),
-				 parse_size_str(hi, max));
+		return cmd_usage("--%s: '%s' is not a size from %s to %s", opt, text,
+				 parse_size_str(lo, min), parse_size_str(hi, max));
 	return 0;
 }
 
@@ -40,7 +41,8 @@ static int take_grace(const char *text, uint32_t *ret)
 		return 0;
 	}
 	if (parse_ms(text, &ms) || ms >= ZEROFS_GRACE_FOREVER)
-		return cmd_usage("--grace: '%s' is not a time; as in 500ms, 60s, 5m, forever", text);
+		return cmd_usage("--grace: '%s' is not a time; as in 500ms, 60s, 5m, forever",
+				 text);
 	*ret = (uint32_t)ms;
 	return 0;
 }
@@ -54,13 +56,15 @@ static int take_queues(const char *text, struct session_conf *ret)
 	if (comma && (size_t)(comma - text) < sizeof(w)) {
 		memcpy(w, text, (size_t)(comma - text));
 		w[comma - text] = '\0';
-		if (!parse_u64(w, 1, ZEROFS_MAX_QUEUES - 1, &a) && !parse_u64(comma + 1, 1, ZEROFS_MAX_QUEUES - a, &b)) {
+		if (!parse_u64(w, 1, ZEROFS_MAX_QUEUES - 1, &a) &&
+		    !parse_u64(comma + 1, 1, ZEROFS_MAX_QUEUES - a, &b)) {
 			ret->write_queues = (uint32_t)a;
 			ret->read_queues = (uint32_t)b;
 			return 0;
 		}
 	}
-	return cmd_usage("--queues: '%s' is not W,R: two numbers from 1, %u together at most", text, ZEROFS_MAX_QUEUES);
+	return cmd_usage("--queues: '%s' is not W,R: two numbers from 1, %u together at most", text,
+			 ZEROFS_MAX_QUEUES);
 }
 
 /* As many as there are pairs of CPUs: half of them for those who ask, half for who answers. */
@@ -84,7 +88,8 @@ static int take(const struct texts *t, struct serve_conf *c)
 		.read_queues = default_queues(),
 	};
 	if (t->memory)
-		rc = take_size("memory", t->memory, SERVE_MIN_MEMORY, SERVE_MAX_MEMORY, &c->volume.memory);
+		rc = take_size("memory", t->memory, SERVE_MIN_MEMORY, SERVE_MAX_MEMORY,
+			       &c->volume.memory);
 	if (!rc && t->seg_size) {
 		rc = take_size("segment-size", t->seg_size, 64u << 10, 64u << 20, &seg);
 		if (!rc)
@@ -92,7 +97,8 @@ static int take(const struct texts *t, struct serve_conf *c)
 	}
 	if (!rc && t->seg_age) {
 		if (parse_ms(t->seg_age, &ms) || ms < 10 || ms > 3600000)
-			return cmd_usage("--segment-age: '%s' is not a time from 10ms to 1h", t->seg_age);
+			return cmd_usage("--segment-age: '%s' is not a time from 10ms to 1h",
+					 t->seg_age);
 		c->volume.segment_age_ms = (uint32_t)ms;
 	}
 	if (!rc && t->zstd) {
@@ -136,17 +142,27 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 {
 	struct texts t = { 0 };
 	const struct cmd_opt opts[] = {
-		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)", &t.memory, NULL },
-		{ "passphrase-file", "FILE", "the first line of FILE unlocks the volume; '-' is standard input", &t.pass, NULL },
+		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)",
+		  &t.memory, NULL },
+		{ "passphrase-file", "FILE",
+		  "the first line of FILE unlocks the volume; '-' is standard input", &t.pass,
+		  NULL },
 		{ "key-file", "FILE", "the bytes of FILE unlock the volume", &t.key, NULL },
-		{ "grace", "TIME", "how long I/O waits for a new daemon when this one dies, or 'forever' (60s)", &t.grace, NULL },
-		{ "queues", "W,R", "write and read queues of each device (by the number of CPUs)", &t.queues, NULL },
+		{ "grace", "TIME",
+		  "how long I/O waits for a new daemon when this one dies, or 'forever' (60s)",
+		  &t.grace, NULL },
+		{ "queues", "W,R", "write and read queues of each device (by the number of CPUs)",
+		  &t.queues, NULL },
 		{ "depth", "N", "requests in flight on each queue (128)", &t.depth, NULL },
 		{ "segment-size", "BYTES", "cut segments at this size (8M)", &t.seg_size, NULL },
 		{ "segment-age", "TIME", "... or at this age (2s)", &t.seg_age, NULL },
 		{ "zstd-level", "N", "compression, 0 (none) to 19 (1)", &t.zstd, NULL },
-		{ "state-dir", "DIR", "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir, NULL },
-		{ "ready-fd", "N", "write a line to descriptor N when the devices are there, and close it", &t.ready_fd, NULL },
+		{ "state-dir", "DIR",
+		  "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir,
+		  NULL },
+		{ "ready-fd", "N",
+		  "write a line to descriptor N when the devices are there, and close it",
+		  &t.ready_fd, NULL },
 		{ 0 }
 	};
 	struct cmd_secret_source from = {

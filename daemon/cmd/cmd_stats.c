@@ -31,10 +31,7 @@ static void print_flat(const char *prefix, json_t *j)
 int cmd_stats(const struct cmd *cmd, int argc, char **argv)
 {
 	bool json = false;
-	const struct cmd_opt opts[] = {
-		{ "json", NULL, "print JSON", NULL, &json },
-		{ 0 }
-	};
+	const struct cmd_opt opts[] = { { "json", NULL, "print JSON", NULL, &json }, { 0 } };
 	struct zerofs_session_info si;
 	struct kdev kd;
 	json_t *answer;
@@ -47,7 +44,8 @@ int cmd_stats(const struct cmd *cmd, int argc, char **argv)
 		return rc;
 	rc = target_find(&kd, argv[1], &si);
 	if (!rc)
-		rc = target_ask(&si, json_pack("{s:s}", "op", "stats"), CONTROL_PATIENCE_MS, &answer);
+		rc = target_ask(&si, json_pack("{s:s}", "op", "stats"), CONTROL_PATIENCE_MS,
+				&answer);
 	kdev_close(&kd);
 	if (rc)
 		return rc;

@@ -15,7 +15,7 @@
 #include "server/control.h"
 #include "server/report.h"
 
-#define STATUS_NOTICES	5	/* shown to a person */
+#define STATUS_NOTICES 5 /* shown to a person */
 
 /* What each state means to whoever looks, and what to do. */
 static const char *const advice[ZEROFS_S_NR] = {
@@ -23,8 +23,11 @@ static const char *const advice[ZEROFS_S_NR] = {
 	[ZEROFS_S_DETACHED] = "no daemon; I/O waits. Start one: zerofs serve",
 	[ZEROFS_S_RECOVERING] = "a daemon is coming up; I/O waits",
 	[ZEROFS_S_FAILED] = "all I/O fails. A new daemon brings the volume back: zerofs serve",
-	[ZEROFS_S_CACHE_LOST] = "acknowledged writes are gone, all I/O fails. Unmount, then: zerofs clear",
-	[ZEROFS_S_SUPERSEDED] = "another host has taken the volume over, all I/O fails. Unmount, then: zerofs detach --force",
+	[ZEROFS_S_CACHE_LOST] =
+		"acknowledged writes are gone, all I/O fails. Unmount, then: zerofs clear",
+	[ZEROFS_S_SUPERSEDED] =
+		"another host has taken the volume over, all I/O fails. Unmount, then: zerofs "
+		"detach --force",
 };
 
 static uint64_t num(const json_t *j, const char *key)
@@ -46,19 +49,27 @@ static void print_daemon(const json_t *d)
 	size_t n = json_array_size(notices);
 
 	printf("  store:    %s\n", str(d, "url"));
-	printf("  daemon:   process %" PRIu64 ", version %s, %s\n", num(d, "pid"), str(d, "version"), str(d, "phase"));
-	printf("  flush:    store: a FLUSH returns when all that was written before it is in the store\n");
+	printf("  daemon:   process %" PRIu64 ", version %s, %s\n", num(d, "pid"),
+	       str(d, "version"), str(d, "phase"));
+	printf("  flush:    store: a FLUSH returns when all that was written before it is in the "
+	       "store\n");
 	if (num(d, "dirty_bytes"))
-		printf("  pending:  %s not yet in the store, the oldest for %.1f s; %" PRIu64 " FLUSHes wait\n",
-		       parse_size_str(a, num(d, "dirty_bytes")), (double)num(d, "dirty_age_us") / 1e6, num(d, "flushes_waiting"));
+		printf("  pending:  %s not yet in the store, the oldest for %.1f s; %" PRIu64
+		       " FLUSHes wait\n",
+		       parse_size_str(a, num(d, "dirty_bytes")),
+		       (double)num(d, "dirty_age_us") / 1e6, num(d, "flushes_waiting"));
 	else
 		printf("  pending:  nothing; all that was written is in the store\n");
 	if (*str(d, "store_trouble"))
 		printf("  TROUBLE:  %s\n", str(d, "store_trouble"));
 	if (num(d, "corrupt_frames"))
-		printf("  TROUBLE:  %" PRIu64 " damaged pieces were met; reads of them fail (see the log)\n", num(d, "corrupt_frames"));
-	printf("  memory:   %s of %s\n", parse_size_str(a, num(d, "memory_used")), parse_size_str(b, num(d, "memory_cap")));
-	printf("  data:     %s mapped, %s in the store\n", parse_size_str(a, num(d, "mapped_bytes")),
+		printf("  TROUBLE:  %" PRIu64
+		       " damaged pieces were met; reads of them fail (see the log)\n",
+		       num(d, "corrupt_frames"));
+	printf("  memory:   %s of %s\n", parse_size_str(a, num(d, "memory_used")),
+	       parse_size_str(b, num(d, "memory_cap")));
+	printf("  data:     %s mapped, %s in the store\n",
+	       parse_size_str(a, num(d, "mapped_bytes")),
 	       parse_size_str(b, num(d, "stored_bytes")));
 	for (size_t i = n > STATUS_NOTICES ? n - STATUS_NOTICES : 0; i < n; i++) {
 		const json_t *x = json_array_get(notices, i);
@@ -77,41 +88,48 @@ static void print_one(struct kdev *kd, const struct zerofs_session_info *si, con
 	struct zerofs_dev_info *di;
 	int n = target_devices(kd, si->session, &di);
 
-	printf("%s: %s%s%s\n", si->name, report_state(si->state), si->state < ZEROFS_S_NR && *advice[si->state] ? ": " : "",
+	printf("%s: %s%s%s\n", si->name, report_state(si->state),
+	       si->state < ZEROFS_S_NR && *advice[si->state] ? ": " : "",
 	       si->state < ZEROFS_S_NR ? advice[si->state] : "");
 	printf("  uuid:     %s\n", uuid_str(uuid, si->uuid));
 	if (si->state == ZEROFS_S_DETACHED && si->grace_ms != ZEROFS_GRACE_FOREVER)
 		printf("  grace:    %.1f s left, then all I/O fails\n", si->grace_left_ms / 1e3);
 	for (int i = 0; i < n; i++)
-		printf("  device:   /dev/zerofs%u %s, %s%s, %u opener%s\n", di[i].index, di[i].name, parse_size_str(size, di[i].size),
-		       di[i].flags & ZEROFS_DEV_RO ? ", read-only" : "", di[i].openers, di[i].openers == 1 ? "" : "s");
+		printf("  device:   /dev/zerofs%u %s, %s%s, %u opener%s\n", di[i].index, di[i].name,
+		       parse_size_str(size, di[i].size),
+		       di[i].flags & ZEROFS_DEV_RO ? ", read-only" : "", di[i].openers,
+		       di[i].openers == 1 ? "" : "s");
 	if (n >= 0)
 		free(di);
 	if (daemon)
 		print_daemon(daemon);
 	else if (si->flags & ZEROFS_INFO_ATTACHED)
-		printf("  daemon:   process %d DOES NOT ANSWER; if it is stuck: zerofs fail %s\n", si->pid, si->name);
+		printf("  daemon:   process %d DOES NOT ANSWER; if it is stuck: zerofs fail %s\n",
+		       si->pid, si->name);
 }
 
 static json_t *one_json(const struct zerofs_session_info *si, json_t *daemon)
 {
 	char uuid[UUID_STR_LEN];
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", si->name, "uuid",
-			 uuid_str(uuid, si->uuid), "state", report_state(si->state), "attached",
-			 (si->flags & ZEROFS_INFO_ATTACHED) != 0, "pid", si->pid, "attach_gen", (json_int_t)si->attach_gen,
-			 "acked_wno", (json_int_t)si->acked_wno, "flushed_wno", (json_int_t)si->flushed_wno, "grace_ms",
-			 (json_int_t)si->grace_ms, "grace_left_ms", (json_int_t)si->grace_left_ms, "protocol_errors",
-			 (json_int_t)si->protocol_errors, "daemon", daemon ? daemon : json_null());
+	return json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name",
+			 si->name, "uuid", uuid_str(uuid, si->uuid), "state",
+			 report_state(si->state), "attached",
+			 (si->flags & ZEROFS_INFO_ATTACHED) != 0, "pid", si->pid, "attach_gen",
+			 (json_int_t)si->attach_gen, "acked_wno", (json_int_t)si->acked_wno,
+			 "flushed_wno", (json_int_t)si->flushed_wno, "grace_ms",
+			 (json_int_t)si->grace_ms, "grace_left_ms", (json_int_t)si->grace_left_ms,
+			 "protocol_errors", (json_int_t)si->protocol_errors, "daemon",
+			 daemon ? daemon : json_null());
 }
 
 int cmd_status(const struct cmd *cmd, int argc, char **argv)
 {
 	bool json = false;
-	const struct cmd_opt opts[] = {
-		{ "json", NULL, "print JSON: an object, or a list of them without a name", NULL, &json },
-		{ 0 }
-	};
+	const struct cmd_opt opts[] = { { "json", NULL,
+					  "print JSON: an object, or a list of them without a name",
+					  NULL, &json },
+					{ 0 } };
 	struct zerofs_session_info *si;
 	json_t *list;
 	struct kdev kd;
@@ -133,7 +151,8 @@ int cmd_status(const struct cmd *cmd, int argc, char **argv)
 	}
 	list = json_array();
 	for (int i = 0; i < n && !rc; i++) {
-		json_t *daemon = target_try(&si[i], json_pack("{s:s}", "op", "status"), CONTROL_PATIENCE_MS);
+		json_t *daemon =
+			target_try(&si[i], json_pack("{s:s}", "op", "status"), CONTROL_PATIENCE_MS);
 
 		if (!json)
 			print_one(&kd, &si[i], daemon);

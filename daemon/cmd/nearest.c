@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define NEAREST_MAX	32u	/* longer words are cut: no word of ours is so long */
+#define NEAREST_MAX 32u /* longer words are cut: no word of ours is so long */
 
 static unsigned int min3(unsigned int a, unsigned int b, unsigned int c)
 {

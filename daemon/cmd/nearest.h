@@ -9,8 +9,8 @@
 unsigned int nearest_distance(const char *a, const char *b);
 
 /*
- * The word of @words (@n of them, @stride bytes from one `const char *` to the next) that is nearest to @word,
- * or NULL if none is near enough to be worth naming. Any thread.
+ * The word of @words (@n of them, @stride bytes from one `const char *` to the next) that is
+ * nearest to @word, or NULL if none is near enough to be worth naming. Any thread.
  */
 const char *nearest_word(const char *word, const void *words, size_t n, size_t stride);
 

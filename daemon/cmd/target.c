@@ -34,7 +34,7 @@ int target_sessions(struct kdev *kd, struct zerofs_session_info **ret)
 		if (!rc)
 			found++;
 		else if (rc != -ENOENT && rc != -ENODEV)
-			n = rc;	/* these: it ended meanwhile */
+			n = rc; /* these: it ended meanwhile */
 	}
 	free(ids);
 	if (n < 0) {
@@ -93,7 +93,8 @@ static int find_by_device(struct kdev *kd, long index, struct zerofs_session_inf
 	if (rc == -ENOENT || rc == -ENODEV)
 		return cmd_err("there is no /dev/zerofs%ld; see: zerofs list", index);
 	if (rc)
-		return cmd_err("the module does not describe /dev/zerofs%ld: %s", index, strerror(-rc));
+		return cmd_err("the module does not describe /dev/zerofs%ld: %s", index,
+			       strerror(-rc));
 	return 0;
 }
 
@@ -111,7 +112,8 @@ int target_find(struct kdev *kd, const char *word, struct zerofs_session_info *r
 	if (n < 0)
 		return CMD_FAILED;
 	for (int i = 0; i < n; i++) {
-		if (!strcmp(si[i].name, word) || (is_uuid && !memcmp(si[i].uuid, uuid, sizeof(uuid)))) {
+		if (!strcmp(si[i].name, word) ||
+		    (is_uuid && !memcmp(si[i].uuid, uuid, sizeof(uuid)))) {
 			*ret = si[i];
 			free(si);
 			return 0;
@@ -126,15 +128,18 @@ int target_find(struct kdev *kd, const char *word, struct zerofs_session_info *r
 		names[i] = si[i].name;
 	near = names ? nearest_word(word, names, (size_t)n, sizeof(*names)) : NULL;
 	if (near)
-		rc = cmd_err("no volume called '%s' is in use on this host; did you mean '%s'?", word, near);
+		rc = cmd_err("no volume called '%s' is in use on this host; did you mean '%s'?",
+			     word, near);
 	else
-		rc = cmd_err("no volume called '%s' is in use on this host; see: zerofs list", word);
+		rc = cmd_err("no volume called '%s' is in use on this host; see: zerofs list",
+			     word);
 	free(names);
 	free(si);
 	return rc;
 }
 
-int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms, json_t **ret)
+int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms,
+	       json_t **ret)
 {
 	const char *error;
 	json_t *answer;
@@ -142,23 +147,32 @@ int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int p
 
 	if (!(si->flags & ZEROFS_INFO_ATTACHED)) {
 		json_decref(req);
-		return cmd_err("no daemon serves the volume '%s' (state %s); start one: zerofs serve", si->name,
-			       report_state(si->state));
+		return cmd_err(
+			"no daemon serves the volume '%s' (state %s); start one: zerofs serve",
+			si->name, report_state(si->state));
 	}
 	rc = control_ask(CONTROL_DIR, si->name, req, patience_ms, &answer);
 	if (rc == -ENOENT)
-		return cmd_err("the daemon of '%s' (process %d) does not listen at %s/%s.sock; end it with a signal", si->name,
-			       si->pid, CONTROL_DIR, si->name);
+		return cmd_err(
+			"the daemon of '%s' (process %d) does not listen at %s/%s.sock; end it "
+			"with a signal",
+			si->name, si->pid, CONTROL_DIR, si->name);
 	if (rc == -ETIMEDOUT)
-		return cmd_err("the daemon of '%s' (process %d) does not answer; if it is stuck: zerofs fail %s", si->name,
-			       si->pid, si->name);
+		return cmd_err(
+			"the daemon of '%s' (process %d) does not answer; if it is stuck: zerofs "
+			"fail %s",
+			si->name, si->pid, si->name);
 	if (rc == -ECONNRESET)
-		return cmd_err("the daemon of '%s' (process %d) ended without an answer; see its log", si->name, si->pid);
+		return cmd_err(
+			"the daemon of '%s' (process %d) ended without an answer; see its log",
+			si->name, si->pid);
 	if (rc)
-		return cmd_err("the daemon of '%s' (process %d) cannot be asked: %s", si->name, si->pid, strerror(-rc));
+		return cmd_err("the daemon of '%s' (process %d) cannot be asked: %s", si->name,
+			       si->pid, strerror(-rc));
 	if (!json_is_true(json_object_get(answer, "ok"))) {
 		error = json_string_value(json_object_get(answer, "error"));
-		cmd_err("%s: %s", si->name, error ? error : "the daemon refuses and does not say why");
+		cmd_err("%s: %s", si->name,
+			error ? error : "the daemon refuses and does not say why");
 		json_decref(answer);
 		return CMD_FAILED;
 	}

@@ -13,8 +13,8 @@
 int target_open(struct kdev *kd);
 
 /*
- * The session that @word means: a volume's name or UUID, or /dev/zerofsN. 0, or CMD_FAILED after one line on stderr that names
- * the nearest volume there is.
+ * The session that @word means: a volume's name or UUID, or /dev/zerofsN. 0, or CMD_FAILED after
+ * one line on stderr that names the nearest volume there is.
  */
 int target_find(struct kdev *kd, const char *word, struct zerofs_session_info *ret);
 
@@ -25,10 +25,11 @@ int target_sessions(struct kdev *kd, struct zerofs_session_info **ret);
 int target_devices(struct kdev *kd, uint32_t session, struct zerofs_dev_info **ret);
 
 /*
- * Asks the session's daemon and takes its answer, the caller's. @patience_ms: 0 = for ever. 0, or CMD_FAILED after one line on stderr
- * (a refusal is printed as it came).
+ * Asks the session's daemon and takes its answer, the caller's. @patience_ms: 0 = for ever. 0, or
+ * CMD_FAILED after one line on stderr (a refusal is printed as it came).
  */
-int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms, json_t **ret);
+int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms,
+	       json_t **ret);
 
 /* The same without words: NULL if the daemon does not answer. */
 json_t *target_try(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms);

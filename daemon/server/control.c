@@ -80,7 +80,9 @@ static int send_json(int fd, json_t *j)
 	return rc;
 }
 
-/* One line of JSON. -ECONNRESET: the peer went away; -ETIMEDOUT; -EPROTO: something else than that. */
+/*
+ * One line of JSON. -ECONNRESET: the peer went away; -ETIMEDOUT; -EPROTO: something else than that.
+ */
 static int recv_json(int fd, json_t **ret)
 {
 	size_t room = 4096, len = 0;
@@ -146,8 +148,8 @@ int control_open(struct control **ret, const char *dir, const char *name, char *
 	}
 	/* What is left there is of a daemon that died: nobody answers. */
 	unlink(c->addr.sun_path);
-	if (bind(c->fd, (struct sockaddr *)&c->addr, sizeof(c->addr)) < 0 || chmod(c->addr.sun_path, 0600) < 0 ||
-	    listen(c->fd, 16) < 0) {
+	if (bind(c->fd, (struct sockaddr *)&c->addr, sizeof(c->addr)) < 0 ||
+	    chmod(c->addr.sun_path, 0600) < 0 || listen(c->fd, 16) < 0) {
 		rc = -errno;
 		close(c->fd);
 		goto err;
@@ -157,7 +159,9 @@ int control_open(struct control **ret, const char *dir, const char *name, char *
 
 err:
 	if (rc == -EADDRINUSE)
-		snprintf(err, len, "another volume called '%s' is served on this host; see: zerofs list", name);
+		snprintf(err, len,
+			 "another volume called '%s' is served on this host; see: zerofs list",
+			 name);
 	else
 		snprintf(err, len, "cannot listen at %s/%s.sock: %s", dir, name, strerror(-rc));
 	free(c);
@@ -189,7 +193,7 @@ int control_accept(struct control *c, int *ret_conn, json_t **ret_req)
 
 void control_answer(int conn, json_t *answer)
 {
-	(void)send_json(conn, answer);	/* a peer that does not listen any more has lost interest */
+	(void)send_json(conn, answer); /* a peer that does not listen any more has lost interest */
 	close(conn);
 }
 
@@ -213,7 +217,8 @@ void control_close(struct control *c)
 	free(c);
 }
 
-int control_ask(const char *dir, const char *name, json_t *req, unsigned int patience_ms, json_t **ret_answer)
+int control_ask(const char *dir, const char *name, json_t *req, unsigned int patience_ms,
+		json_t **ret_answer)
 {
 	struct sockaddr_un sa;
 	int rc = make_addr(&sa, dir, name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * control: the socket through which the command line talks to a daemon: /run/zerofs/VOLUME.sock, mode 0600. One
- * connection is one JSON request in one line and one JSON answer: {"ok": true, ...} or {"ok": false, "error": "..."}.
+ * control: the socket through which the command line talks to a daemon: /run/zerofs/VOLUME.sock,
+ * mode 0600. One connection is one JSON request in one line and one JSON answer: {"ok": true, ...}
+ * or {"ok": false, "error": "..."}.
  */
 #ifndef SERVER_CONTROL_H
 #define SERVER_CONTROL_H
@@ -11,12 +12,13 @@
 
 #define CONTROL_DIR		"/run/zerofs"
 #define CONTROL_MAX		(1u << 20)	/* bytes of a request or an answer */
-#define CONTROL_PATIENCE_MS	3000		/* for a peer that has connected, or a daemon that should answer at once */
+#define CONTROL_PATIENCE_MS	3000		/* with a peer that should answer at once */
 
 struct control;
 
 /*
- * Listens for @name in folder @dir, made if missing. -EADDRINUSE: somebody answers there already; -errno; one sentence in
+ * Listens for @name in folder @dir, made if missing. -EADDRINUSE: somebody answers there already;
+ * -errno; one sentence in
  * @err (@len bytes).
  */
 int control_open(struct control **ret, const char *dir, const char *name, char *err, size_t len);
@@ -25,8 +27,9 @@ int control_open(struct control **ret, const char *dir, const char *name, char *
 int control_fd(const struct control *c);
 
 /*
- * Accepts one connection and reads its request: 0 and *@ret_conn to be answered, *@ret_req the caller's; -errno (the peer has
- * got its answer, or is gone). Blocks for CONTROL_PATIENCE_MS at most.
+ * Accepts one connection and reads its request: 0 and *@ret_conn to be answered, *@ret_req the
+ * caller's; -errno (the peer has got its answer, or is gone). Blocks for CONTROL_PATIENCE_MS at
+ * most.
  */
 int control_accept(struct control *c, int *ret_conn, json_t **ret_req);
 
@@ -40,10 +43,11 @@ json_t *control_refusal(const char *fmt, ...) __attribute__((format(printf, 1, 2
 void control_close(struct control *c);
 
 /*
- * The client: sends @req (taken over) to @name's daemon and waits for its answer for @patience_ms (0 = for ever). 0 and the caller's
- * *@ret_answer; -ENOENT: no daemon listens; -ETIMEDOUT: it does not answer; -ECONNRESET: it ended without an
- * answer; -EACCES; -errno.
+ * The client: sends @req (taken over) to @name's daemon and waits for its answer for @patience_ms
+ * (0 = for ever). 0 and the caller's *@ret_answer; -ENOENT: no daemon listens; -ETIMEDOUT: it does
+ * not answer; -ECONNRESET: it ended without an answer; -EACCES; -errno.
  */
-int control_ask(const char *dir, const char *name, json_t *req, unsigned int patience_ms, json_t **ret_answer);
+int control_ask(const char *dir, const char *name, json_t *req, unsigned int patience_ms,
+		json_t **ret_answer);
 
 #endif

@@ -17,7 +17,7 @@
 #include "store/store.h"
 #include "store/url.h"
 
-#define HOST_MAX_WORKERS	4u
+#define HOST_MAX_WORKERS 4u
 
 /* ---- what the volume calls --------------------------------------------------------------- */
 
@@ -71,7 +71,7 @@ static void host_leave(void *ctx)
 	struct host *h = ctx;
 
 	if (h->volume && volume_deadline_us(h->volume) < h->timer_at) {
-		h->timer_at = 0;	/* one signal is enough */
+		h->timer_at = 0; /* one signal is enough */
 		pthread_cond_signal(&h->timer_cond);
 	}
 }
@@ -104,7 +104,7 @@ int host_start_timer(struct host *h, struct volume *v)
 
 	core_lock(&h->core);
 	h->volume = v;
-	h->timer_at = 0;	/* it looks by itself when it starts */
+	h->timer_at = 0; /* it looks by itself when it starts */
 	core_unlock(&h->core);
 	rc = pthread_create(&h->timer, NULL, host_timer, h);
 	if (rc)
@@ -130,7 +130,8 @@ static int open_store(struct host *h, const char *url, unsigned int flags, char 
 
 	if (rc)
 		return rc;
-	rc = url_open(&inner, &u, flags & HOST_CREATE ? URL_CREATE : 0, &h->core, err, HOST_ERR_LEN);
+	rc = url_open(&inner, &u, flags & HOST_CREATE ? URL_CREATE : 0, &h->core, err,
+		      HOST_ERR_LEN);
 	if (rc)
 		return rc;
 	rc = stat_new(&h->store, inner, h->env.clock);
@@ -141,7 +142,8 @@ static int open_store(struct host *h, const char *url, unsigned int flags, char 
 	return rc;
 }
 
-int host_new(struct host **ret, const char *url, unsigned int flags, unsigned int workers, char *err)
+int host_new(struct host **ret, const char *url, unsigned int flags, unsigned int workers,
+	     char *err)
 {
 	struct host *h = calloc(1, sizeof(*h));
 	int rc;
@@ -192,23 +194,27 @@ int host_open_state(struct host *h, const char *path, char *err)
 	int rc = disk_dir_open(&h->dir, path);
 
 	if (rc) {
-		snprintf(err, HOST_ERR_LEN, "cannot use the state folder %s: %s; --state-dir names another", path,
+		snprintf(err, HOST_ERR_LEN,
+			 "cannot use the state folder %s: %s; --state-dir names another", path,
 			 strerror(-rc));
 		return rc;
 	}
 	rc = disk_dir_lock(h->dir, &pid);
 	if (rc == -EBUSY && pid > 0)
-		snprintf(err, HOST_ERR_LEN, "the volume is already served on this host, by process %d", pid);
+		snprintf(err, HOST_ERR_LEN,
+			 "the volume is already served on this host, by process %d", pid);
 	else if (rc == -EBUSY)
 		snprintf(err, HOST_ERR_LEN, "the volume is already served on this host");
 	else if (rc)
-		snprintf(err, HOST_ERR_LEN, "cannot lock the state folder %s: %s", path, strerror(-rc));
+		snprintf(err, HOST_ERR_LEN, "cannot lock the state folder %s: %s", path,
+			 strerror(-rc));
 	if (!rc)
 		h->env.disk = disk_dir_disk(h->dir);
 	return rc;
 }
 
-void host_on_post_buf(struct host *h, void (*fn)(void *ctx, uint32_t id, uint64_t off, uint32_t len), void *ctx)
+void host_on_post_buf(struct host *h,
+		      void (*fn)(void *ctx, uint32_t id, uint64_t off, uint32_t len), void *ctx)
 {
 	h->post_buf = fn;
 	h->post_buf_ctx = ctx;
@@ -227,7 +233,8 @@ void host_talk(struct host *h)
 	core_lock(&h->core);
 	from = h->nr_notices > HOST_NOTICES ? h->nr_notices - HOST_NOTICES : 0;
 	for (uint32_t i = from; i < h->nr_notices && !h->talk; i++)
-		log_msg(h->notices[i % HOST_NOTICES].level, "%s", h->notices[i % HOST_NOTICES].text);
+		log_msg(h->notices[i % HOST_NOTICES].level, "%s",
+			h->notices[i % HOST_NOTICES].text);
 	h->talk = true;
 	core_unlock(&h->core);
 }
@@ -320,31 +327,40 @@ void host_explain(struct host *h, int rc, char *err)
 		say(err, "there is a volume at %s already; nothing was changed", h->url);
 		break;
 	case -ENOTEMPTY:
-		say(err, "%s holds the keys of a volume whose format did not end; remove them or choose another place",
+		say(err,
+		    "%s holds the keys of a volume whose format did not end; remove them or "
+		    "choose another place",
 		    h->url);
 		break;
 	case -EBADMSG:
-		say(err, "the volume at %s is damaged: %s; restore the object from a copy of the store", h->url,
-		    *why ? why : "an object is not what was written");
+		say(err,
+		    "the volume at %s is damaged: %s; restore the object from a copy of the store",
+		    h->url, *why ? why : "an object is not what was written");
 		break;
 	case -ENODATA:
-		say(err, "the volume at %s is incomplete: %s; restore the object from a copy of the store", h->url,
-		    *why ? why : "an object that must exist is missing");
+		say(err,
+		    "the volume at %s is incomplete: %s; restore the object from a copy of the "
+		    "store",
+		    h->url, *why ? why : "an object that must exist is missing");
 		break;
 	case -ESTALE:
 		say(err, "the volume at %s is not served: %s", h->url,
-		    *why ? why : "somebody newer owns it, or the store shows an older image than this host has seen");
+		    *why ? why :
+			   "somebody newer owns it, or the store shows an older image than this "
+			   "host has seen");
 		break;
 	case -EPROTONOSUPPORT:
-		say(err, "the volume at %s was made by a later version of zerofs; use that version%s%s", h->url,
-		    *why ? ": " : "", why);
+		say(err,
+		    "the volume at %s was made by a later version of zerofs; use that version%s%s",
+		    h->url, *why ? ": " : "", why);
 		break;
 	case -ENOSPC:
 		say(err, "the disk that holds %s is full; make room and try again", h->url);
 		break;
 	case -EACCES:
 	case -EPERM:
-		say(err, "no permission to use %s; run as root or as the owner of the store", h->url);
+		say(err, "no permission to use %s; run as root or as the owner of the store",
+		    h->url);
 		break;
 	case -EROFS:
 		say(err, "the file system that holds %s is read-only", h->url);
@@ -356,6 +372,7 @@ void host_explain(struct host *h, int rc, char *err)
 		say(err, "interrupted; nothing was lost");
 		break;
 	default:
-		say(err, "the volume at %s cannot be used: %s%s%s", h->url, strerror(-rc), *why ? ": " : "", why);
+		say(err, "the volume at %s cannot be used: %s%s%s", h->url, strerror(-rc),
+		    *why ? ": " : "", why);
 	}
 }

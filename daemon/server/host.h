@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * host: the world that a volume lives in: core lock, worker threads, store, clock, state folder, and the thread that
- * calls volume_tick() when it is due. Everything that works on a volume has one, for a moment (format, key) or for
- * long (serve).
+ * host: the world that a volume lives in: core lock, worker threads, store, clock, state folder,
+ * and the thread that calls volume_tick() when it is due. Everything that works on a volume has
+ * one, for a moment (format, key) or for long (serve).
  */
 #ifndef SERVER_HOST_H
 #define SERVER_HOST_H
@@ -67,18 +67,21 @@ struct host {
 #define HOST_CREATE	(1u << 0)	/* make the store's folder */
 
 /*
- * Opens the store at @url and starts @workers threads (0: one a CPU, 4 at most). 0, or -errno and one sentence in @err (HOST_ERR_LEN bytes).
+ * Opens the store at @url and starts @workers threads (0: one a CPU, 4 at most). 0, or -errno and
+ * one sentence in @err (HOST_ERR_LEN bytes).
  */
-int host_new(struct host **ret, const char *url, unsigned int flags, unsigned int workers, char *err);
+int host_new(struct host **ret, const char *url, unsigned int flags, unsigned int workers,
+	     char *err);
 
 /*
- * Opens the state folder @path, made if missing, and locks it. 0; -EBUSY: another process serves this volume;
- * -errno; one sentence in @err.
+ * Opens the state folder @path, made if missing, and locks it. 0; -EBUSY: another process serves
+ * this volume; -errno; one sentence in @err.
  */
 int host_open_state(struct host *h, const char *path, char *err);
 
 /* Who is told of volume_env.post_buf and .superseded, core lock held. Before there is a volume. */
-void host_on_post_buf(struct host *h, void (*fn)(void *ctx, uint32_t id, uint64_t off, uint32_t len), void *ctx);
+void host_on_post_buf(struct host *h,
+		      void (*fn)(void *ctx, uint32_t id, uint64_t off, uint32_t len), void *ctx);
 void host_on_superseded(struct host *h, void (*fn)(void *ctx), void *ctx);
 
 /* Starts the timer for @v. 0 or -errno. Without the core lock. */
@@ -93,15 +96,19 @@ void host_interrupt(struct host *h);
 /* Waits until nothing is under way in store and workers, 0, or -EINTR. Core lock held. */
 int host_settle(struct host *h);
 
-/* Ends timer and workers. Nothing may be under way. Then the volume may be freed. Without the core lock. */
+/*
+ * Ends timer and workers. Nothing may be under way. Then the volume may be freed. Without the core
+ * lock.
+ */
 void host_stop_threads(struct host *h);
 
 /* Frees all; host_stop_threads() first, if anything had begun. NULL does nothing. */
 void host_free(struct host *h);
 
 /*
- * One sentence, in @err (HOST_ERR_LEN bytes), for an error that a function of the volume or the keyring returned: what
- * is wrong with the volume at the host's URL and what to do. Without the core lock.
+ * One sentence, in @err (HOST_ERR_LEN bytes), for an error that a function of the volume or the
+ * keyring returned: what is wrong with the volume at the host's URL and what to do. Without the
+ * core lock.
  */
 void host_explain(struct host *h, int rc, char *err);
 

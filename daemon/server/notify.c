@@ -19,7 +19,7 @@ void notify_send(const char *state)
 		return;
 	memcpy(sa.sun_path, path, len);
 	if (path[0] == '@')
-		sa.sun_path[0] = '\0';	/* the abstract name space */
+		sa.sun_path[0] = '\0'; /* the abstract name space */
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;

@@ -3,7 +3,10 @@
 #ifndef SERVER_NOTIFY_H
 #define SERVER_NOTIFY_H
 
-/* Sends @state ("READY=1") to $NOTIFY_SOCKET; without one, or when it fails, does nothing. Any thread. */
+/*
+ * Sends @state ("READY=1") to $NOTIFY_SOCKET; without one, or when it fails, does nothing. Any
+ * thread.
+ */
 void notify_send(const char *state);
 
 #endif

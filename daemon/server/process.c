@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER	57
+#define PR_SET_IO_FLUSHER 57
 #endif
 
-#define PROCESS_STACK		(512u << 10)	/* locked in memory, once a thread */
-#define PROCESS_FILES		65536u
+#define PROCESS_STACK (512u << 10) /* locked in memory, once a thread */
+#define PROCESS_FILES 65536u
 
 static int write_oom_score(void)
 {
@@ -75,10 +75,13 @@ int process_harden(char *err, size_t len)
 	rc = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0 ? -errno : 0;
 	oom = write_oom_score();
 	if (rc)
-		snprintf(err, len, "this process may wait for its own device when memory is short (PR_SET_IO_FLUSHER: %s)",
+		snprintf(err, len,
+			 "this process may wait for its own device when memory is short "
+			 "(PR_SET_IO_FLUSHER: %s)",
 			 strerror(-rc));
 	else if (oom)
-		snprintf(err, len, "the OOM killer may choose this process (oom_score_adj: %s)", strerror(-oom));
+		snprintf(err, len, "the OOM killer may choose this process (oom_score_adj: %s)",
+			 strerror(-oom));
 	return rc || oom;
 }
 

@@ -13,10 +13,15 @@ struct region {
 
 #define REGION_NONE	((struct region){ .fd = -1 })
 
-/* A new memory file of @total bytes that cannot change its size, shared and not inherited by fork. 0 or -errno. */
+/*
+ * A new memory file of @total bytes that cannot change its size, shared and not inherited by fork.
+ * 0 or -errno.
+ */
 int region_make(struct region *ret, uint64_t total);
 
-/* Maps an earlier daemon's; takes @fd over, also on failure. -EBADMSG: it is not @total bytes long. */
+/*
+ * Maps an earlier daemon's; takes @fd over, also on failure. -EBADMSG: it is not @total bytes long.
+ */
 int region_adopt(struct region *ret, int fd, uint64_t total);
 
 /* Unmaps and closes; does nothing for REGION_NONE. */

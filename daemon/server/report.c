@@ -91,7 +91,8 @@ static json_t *notices(const struct host *h)
 		json_t *j = json_object();
 
 		set_u64(j, "time_us", n->real_us);
-		set_str(j, "level", n->level >= 0 && n->level <= LOG_LEVEL_DEBUG ? levels[n->level] : "debug");
+		set_str(j, "level",
+			n->level >= 0 && n->level <= LOG_LEVEL_DEBUG ? levels[n->level] : "debug");
 		set_str(j, "text", n->text);
 		json_array_append_new(list, j);
 	}
@@ -201,20 +202,52 @@ static json_t *store(const struct session *s)
 	return j;
 }
 
-#define STAT(name)	{ #name, offsetof(struct volume_stats, name) }
+#define STAT(name) \
+	{ \
+#name, offsetof(struct volume_stats, name) \
+	}
 
 /* Every plain counter of struct volume_stats. */
 static const struct {
 	const char *name;
 	size_t off;
 } counters[] = {
-	STAT(wno), STAT(committed_wno), STAT(epoch), STAT(head_version), STAT(commit_seq), STAT(next_seq),
-	STAT(bytes_copied_read), STAT(bytes_copied_write), STAT(mapped_bytes), STAT(live_bytes), STAT(stored_bytes),
-	STAT(raw_bytes_sealed), STAT(frame_bytes_sealed), STAT(segments_sealed), STAT(segments_committed),
-	STAT(segments_inflight), STAT(manifests), STAT(heads), STAT(dirty_bytes), STAT(dirty_age_us), STAT(cache_hits),
-	STAT(cache_misses), STAT(cache_bytes), STAT(cache_evictions), STAT(extents), STAT(map_bytes), STAT(bufs_total),
-	STAT(bufs_free), STAT(bufs_posted), STAT(starvations), STAT(memory_used), STAT(memory_cap), STAT(store_errors),
-	STAT(store_retries), STAT(flushes_waiting), STAT(corrupt_frames),
+	STAT(wno),
+	STAT(committed_wno),
+	STAT(epoch),
+	STAT(head_version),
+	STAT(commit_seq),
+	STAT(next_seq),
+	STAT(bytes_copied_read),
+	STAT(bytes_copied_write),
+	STAT(mapped_bytes),
+	STAT(live_bytes),
+	STAT(stored_bytes),
+	STAT(raw_bytes_sealed),
+	STAT(frame_bytes_sealed),
+	STAT(segments_sealed),
+	STAT(segments_committed),
+	STAT(segments_inflight),
+	STAT(manifests),
+	STAT(heads),
+	STAT(dirty_bytes),
+	STAT(dirty_age_us),
+	STAT(cache_hits),
+	STAT(cache_misses),
+	STAT(cache_bytes),
+	STAT(cache_evictions),
+	STAT(extents),
+	STAT(map_bytes),
+	STAT(bufs_total),
+	STAT(bufs_free),
+	STAT(bufs_posted),
+	STAT(starvations),
+	STAT(memory_used),
+	STAT(memory_cap),
+	STAT(store_errors),
+	STAT(store_retries),
+	STAT(flushes_waiting),
+	STAT(corrupt_frames),
 };
 
 json_t *report_stats(struct session *s, const struct report_meta *m)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* report: what a daemon says of itself, as JSON: `status` for people and monitors, `stats` with every counter. */
+/*
+ * report: what a daemon says of itself, as JSON: `status` for people and monitors, `stats` with
+ * every counter.
+ */
 #ifndef SERVER_REPORT_H
 #define SERVER_REPORT_H
 
@@ -25,7 +28,10 @@ struct report_meta {
 /* enum zerofs_state in the words that users see (LIVE, CACHE_LOST). Any thread. */
 const char *report_state(uint32_t state);
 
-/* A new object with "ok": true, or NULL. Core lock held. Before session_up() is through: nothing of volume and devices. */
+/*
+ * A new object with "ok": true, or NULL. Core lock held. Before session_up() is through: nothing of
+ * volume and devices.
+ */
 json_t *report_status(struct session *s, const struct report_meta *m);
 json_t *report_stats(struct session *s, const struct report_meta *m);
 

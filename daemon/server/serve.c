@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Start: harden -> host (store, threads) -> control device -> keys -> state folder (lock) -> control socket -> CREATE or
- * ATTACH, arena -> volume_recover() while the module holds I/O -> devices, RESUME -> ready.
+ * Start: harden -> host (store, threads) -> control device -> keys -> state folder (lock) ->
+ * control socket -> CREATE or ATTACH, arena -> volume_recover() while the module holds I/O ->
+ * devices, RESUME -> ready.
  *
- * Stop (SIGTERM, SIGINT, `zerofs detach`): one FLUSH, so that what was acknowledged is in the store before a device, and with
- * the last one the module's hold on the arena, goes away -> DEL_DEV -> queues stop -> volume_detach() -> close.
+ * Stop (SIGTERM, SIGINT, `zerofs detach`): one FLUSH, so that what was acknowledged is in the store
+ * before a device, and with the last one the module's hold on the arena, goes away -> DEL_DEV ->
+ * queues stop -> volume_detach() -> close.
  *
- * Failure modes: before "ready" every error ends the process with one sentence, and the module goes back to where it was
- * (DETACHED, grace anew). After it, a store that fails is waited for. Superseded, or the module and we do not understand
- * each other: stop at once, acknowledge nothing. A second signal: out, at once; the arena stays with the module and the next
- * serve adopts it.
+ * Failure modes: before "ready" every error ends the process with one sentence, and the module goes
+ * back to where it was (DETACHED, grace anew). After it, a store that fails is waited for.
+ * Superseded, or the module and we do not understand each other: stop at once, acknowledge nothing.
+ * A second signal: out, at once; the arena stays with the module and the next serve adopts it.
  */
 #include "server/serve.h"
 
@@ -38,8 +40,8 @@
 
 enum serve_want {
 	WANT_NOTHING,
-	WANT_STOP,		/* remove what nobody has open, leave the rest DETACHED */
-	WANT_DETACH,		/* remove all or refuse */
+	WANT_STOP, /* remove what nobody has open, leave the rest DETACHED */
+	WANT_DETACH, /* remove all or refuse */
 	WANT_DETACH_FORCE,
 };
 
@@ -49,25 +51,25 @@ struct serve {
 	struct session session;
 	struct volume *volume;
 	struct keyring *keys;
-	struct control *control;	/* the watcher reads it once the pipe has said so */
+	struct control *control; /* the watcher reads it once the pipe has said so */
 	char name[VOLUME_NAME_LEN];
 	char uuid[UUID_STR_LEN];
-	struct report_meta meta;	/* core lock */
+	struct report_meta meta; /* core lock */
 
 	/* Guarded by the core lock. */
 	enum serve_want want;
-	uint32_t left;			/* devices that were open at the end; main only */
-	int client;			/* who asked for WANT_DETACH, -1 = nobody */
+	uint32_t left; /* devices that were open at the end; main only */
+	int client; /* who asked for WANT_DETACH, -1 = nobody */
 	bool superseded;
 	bool ready;
-	pthread_cond_t event;		/* one of the above, or of the session's, has changed */
+	pthread_cond_t event; /* one of the above, or of the session's, has changed */
 
 	pthread_t watcher;
 	bool watching;
-	int lock_rc;			/* of process_lock_memory() */
+	int lock_rc; /* of process_lock_memory() */
 	int sigfd;
-	int wakefd;			/* the watcher: look again, or end */
-	bool watch_end;			/* atomic */
+	int wakefd; /* the watcher: look again, or end */
+	bool watch_end; /* atomic */
 };
 
 /* ---- events (core lock held) ------------------------------------------------------------- */
@@ -100,7 +102,8 @@ static void on_signal(struct serve *s)
 	core_lock(&s->host->core);
 	if (s->want == WANT_NOTHING && s->ready) {
 		s->want = WANT_STOP;
-		log_info("signal %u: writing everything to the store; once more to stop at once", si.ssi_signo);
+		log_info("signal %u: writing everything to the store; once more to stop at once",
+			 si.ssi_signo);
 	} else if (!s->ready && s->want == WANT_NOTHING) {
 		s->want = WANT_STOP;
 		host_interrupt(s->host);
@@ -110,7 +113,8 @@ static void on_signal(struct serve *s)
 	wake_main(s);
 	core_unlock(&s->host->core);
 	if (hurry) {
-		log_warn("signal %u again: stopping at once; what is not in the store yet stays in memory for the next serve",
+		log_warn("signal %u again: stopping at once; what is not in the store yet stays in "
+			 "memory for the next serve",
 			 si.ssi_signo);
 		_exit(SERVE_FAILED);
 	}
@@ -127,11 +131,14 @@ static json_t *on_read_only(struct serve *s, const json_t *req)
 	ready = s->ready && s->want == WANT_NOTHING;
 	core_unlock(&s->host->core);
 	if (!device || !ready)
-		return control_refusal("%s", device ? "the daemon is coming up or stopping" : "which device?");
+		return control_refusal("%s", device ? "the daemon is coming up or stopping" :
+						      "which device?");
 	rc = session_set_ro(&s->session, device, json_is_true(json_object_get(req, "on")));
 	if (rc == -ENODEV || rc == -ENOENT)
-		return control_refusal("the volume has no device '%s'; see: zerofs device list %s", device, s->name);
-	return rc ? control_refusal("the module refuses: %s", strerror(-rc)) : json_pack("{s:b}", "ok", 1);
+		return control_refusal("the volume has no device '%s'; see: zerofs device list %s",
+				       device, s->name);
+	return rc ? control_refusal("the module refuses: %s", strerror(-rc)) :
+		    json_pack("{s:b}", "ok", 1);
 }
 
 /* Answers at once, or keeps the connection for the main thread and returns NULL. */
@@ -149,11 +156,13 @@ static json_t *on_request(struct serve *s, int conn, const char *op, const json_
 	} else if (strcmp(op, "detach") != 0) {
 		answer = control_refusal("this daemon does not know the request '%s'", op);
 	} else if (!s->ready) {
-		answer = control_refusal("the daemon has not yet come up; try again, or end it with a signal");
+		answer = control_refusal(
+			"the daemon has not yet come up; try again, or end it with a signal");
 	} else if (s->want != WANT_NOTHING) {
 		answer = control_refusal("the daemon is stopping already");
 	} else {
-		s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE : WANT_DETACH;
+		s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE :
+									WANT_DETACH;
 		s->client = conn;
 		wake_main(s);
 		core_unlock(&s->host->core);
@@ -268,7 +277,10 @@ static int open_keys(struct serve *s, char *err)
 	return 0;
 }
 
-/* The local side: what makes this the only daemon of the volume here, before anything is written to the store. */
+/*
+ * The local side: what makes this the only daemon of the volume here, before anything is written to
+ * the store.
+ */
 static int open_local(struct serve *s, char *err)
 {
 	struct control *c;
@@ -303,7 +315,8 @@ static int recover(struct serve *s, char *err)
 		host_explain(s->host, rc, err);
 		return rc;
 	}
-	rc = session_begin(&s->session, keys_uuid(s->keys), s->name, s->volume, &s->conf->volume, err);
+	rc = session_begin(&s->session, keys_uuid(s->keys), s->name, s->volume, &s->conf->volume,
+			   err);
 	if (rc)
 		return rc;
 	rc = host_start_timer(s->host, s->volume);
@@ -321,8 +334,10 @@ static int recover(struct serve *s, char *err)
 	rc = session_up(&s->session, &rec, err);
 	if (rc)
 		return rc;
-	log_info("volume '%s' (%s): epoch %llu, %llu segments replayed, %u entries taken over from memory", s->name, s->uuid,
-		 (unsigned long long)rec.epoch, (unsigned long long)rec.segments_replayed, rec.adopted_entries);
+	log_info("volume '%s' (%s): epoch %llu, %llu segments replayed, %u entries taken over from "
+		 "memory",
+		 s->name, s->uuid, (unsigned long long)rec.epoch,
+		 (unsigned long long)rec.segments_replayed, rec.adopted_entries);
 	return 0;
 }
 
@@ -333,7 +348,8 @@ static void tell_ready(struct serve *s)
 
 	n = (size_t)snprintf(line, sizeof(line), "serving %s as", s->name);
 	for (uint32_t i = 0; i < s->session.nr_devs && n < sizeof(line) - 64; i++)
-		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s /dev/zerofs%u", i ? "," : "", s->session.devs[i].index);
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s /dev/zerofs%u", i ? "," : "",
+				      s->session.devs[i].index);
 	if (s->session.lost)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, " (CACHE_LOST)");
 	printf("%s\n", line);
@@ -376,7 +392,8 @@ static int start(struct serve *s, char *err)
 	if (soft)
 		log_warn("%s", warning);
 	if (s->lock_rc)
-		log_warn("memory cannot be locked (mlockall: %s): this process may be paged out", strerror(-s->lock_rc));
+		log_warn("memory cannot be locked (mlockall: %s): this process may be paged out",
+			 strerror(-s->lock_rc));
 	host_talk(s->host);
 	core_lock(&s->host->core);
 	s->ready = s->want == WANT_NOTHING;
@@ -402,7 +419,10 @@ static void flush_done(struct io_req *io)
 	wake_main(f->serve);
 }
 
-/* One FLUSH of our own, through the volume. -EINTR: superseded meanwhile (the request stays with the volume). */
+/*
+ * One FLUSH of our own, through the volume. -EINTR: superseded meanwhile (the request stays with
+ * the volume).
+ */
 static int flush_volume(struct serve *s)
 {
 	struct serve_flush *f = calloc(1, sizeof(*f));
@@ -411,7 +431,9 @@ static int flush_volume(struct serve *s)
 	if (!f)
 		return -ENOMEM;
 	f->serve = s;
-	f->io = (struct io_req){ .op = IO_FLUSH, .dev = s->session.devs[0].id, .done = flush_done, .priv = f };
+	f->io = (struct io_req){
+		.op = IO_FLUSH, .dev = s->session.devs[0].id, .done = flush_done, .priv = f
+	};
 	core_lock(&s->host->core);
 	volume_submit(s->volume, &f->io);
 	while (!f->done && !s->superseded)
@@ -424,8 +446,8 @@ static int flush_volume(struct serve *s)
 }
 
 /*
- * Answers whoever asked for the detach, if anybody did. Without the lock: the watcher sets @client together with @want,
- * which it then leaves alone until go_on_serving().
+ * Answers whoever asked for the detach, if anybody did. Without the lock: the watcher sets @client
+ * together with @want, which it then leaves alone until go_on_serving().
  */
 static void answer_client(struct serve *s, json_t *answer)
 {
@@ -446,24 +468,33 @@ static bool may_stop(struct serve *s, enum serve_want want)
 
 	open = session_openers(&s->session);
 	if (want == WANT_DETACH && open) {
-		answer_client(s, control_refusal("%u of the volume's devices are open (mounted, in a pool?); close them, or use --force",
-						 open));
+		answer_client(
+			s,
+			control_refusal(
+				"%u of the volume's devices are open (mounted, in a pool?); close "
+				"them, or use --force",
+				open));
 		return false;
 	}
 	rc = flush_volume(s);
 	if (rc && rc != -EINTR)
 		log_err("the last flush failed: %s", strerror(-rc));
 	if (rc && rc != -EINTR && want == WANT_DETACH) {
-		answer_client(s, control_refusal("not everything could be written to the store (%s); the volume is still served",
-						 strerror(-rc)));
+		answer_client(
+			s,
+			control_refusal(
+				"not everything could be written to the store (%s); the volume is "
+				"still served",
+				strerror(-rc)));
 		return false;
 	}
 	return true;
 }
 
 /*
- * Everything acknowledged is in the store; no further request is taken. 0, or -errno with a sentence in @err: what is missing is
- * still in the arena, which the module keeps as long as a device is there.
+ * Everything acknowledged is in the store; no further request is taken. 0, or -errno with a
+ * sentence in @err: what is missing is still in the arena, which the module keeps as long as a
+ * device is there.
  */
 static int drain(struct serve *s, enum serve_want want, char *err)
 {
@@ -476,7 +507,9 @@ static int drain(struct serve *s, enum serve_want want, char *err)
 	for (uint32_t i = 0; i < s->session.nr_devs; i++)
 		s->left += s->session.devs[i].known;
 	if (want != WANT_NOTHING && s->left)
-		log_warn("%u devices are open and stay: I/O to them waits for the next serve until grace ends", s->left);
+		log_warn("%u devices are open and stay: I/O to them waits for the next serve until "
+			 "grace ends",
+			 s->left);
 	rc = session_quiesce(&s->session);
 	if (!rc) {
 		core_lock(&s->host->core);
@@ -486,7 +519,9 @@ static int drain(struct serve *s, enum serve_want want, char *err)
 		core_unlock(&s->host->core);
 	}
 	if (rc)
-		snprintf(err, HOST_ERR_LEN, "not everything could be written to the store: %s; serve the volume again to go on",
+		snprintf(err, HOST_ERR_LEN,
+			 "not everything could be written to the store: %s; serve the volume again "
+			 "to go on",
 			 strerror(-rc));
 	return rc;
 }
@@ -497,7 +532,8 @@ static enum serve_want wait_for_end(struct serve *s, bool *ret_broken)
 	enum serve_want want;
 
 	core_lock(&s->host->core);
-	while (s->want == WANT_NOTHING && !s->superseded && !s->session.broken && s->session.live_rings)
+	while (s->want == WANT_NOTHING && !s->superseded && !s->session.broken &&
+	       s->session.live_rings)
 		core_wait_on(&s->host->core, &s->event, UINT64_MAX);
 	want = s->want;
 	*ret_broken = s->session.broken;
@@ -523,7 +559,10 @@ static bool is_superseded(struct serve *s)
 	return yes;
 }
 
-/* Another host owns the volume: every device fails from here on. Nothing is written, nothing is answered. */
+/*
+ * Another host owns the volume: every device fails from here on. Nothing is written, nothing is
+ * answered.
+ */
 static _Noreturn void end_superseded(struct serve *s)
 {
 	int rc = kdev_supersede(&s->session.kd);
@@ -531,7 +570,8 @@ static _Noreturn void end_superseded(struct serve *s)
 	set_phase(s, "superseded");
 	if (rc)
 		log_err("the module does not take SUPERSEDE: %s", strerror(-rc));
-	log_err("SUPERSEDED: another host has taken the volume '%s' over; all I/O here fails; unmount, then run: zerofs detach --force %s",
+	log_err("SUPERSEDED: another host has taken the volume '%s' over; all I/O here fails; "
+		"unmount, then run: zerofs detach --force %s",
 		s->name, s->name);
 	answer_client(s, control_refusal("another host has taken the volume over"));
 	stop_watcher(s);
@@ -551,8 +591,12 @@ static int main_loop(struct serve *s, char *err)
 		if (is_superseded(s))
 			end_superseded(s);
 		if (broken) {
-			/* What we know of the requests in flight is worth nothing: the next daemon gets them again. */
-			log_err("the module and this daemon do not understand each other (protocol error); stopping at once");
+			/*
+			 * What we know of the requests in flight is worth nothing: the next daemon
+			 * gets them again.
+			 */
+			log_err("the module and this daemon do not understand each other "
+				"(protocol error); stopping at once");
 			stop_watcher(s);
 			control_close(s->control);
 			_exit(SERVE_FAILED);
@@ -568,7 +612,9 @@ static int main_loop(struct serve *s, char *err)
 	if (is_superseded(s))
 		end_superseded(s);
 	if (want == WANT_NOTHING && state == ZEROFS_S_FAILED && !rc) {
-		snprintf(err, HOST_ERR_LEN, "the volume was failed by an administrator; everything is in the store; serve it again to bring it back");
+		snprintf(err, HOST_ERR_LEN,
+			 "the volume was failed by an administrator; everything is in the store; "
+			 "serve it again to bring it back");
 		return SERVE_FAILED;
 	}
 	return rc ? SERVE_FAILED : SERVE_OK;
@@ -612,7 +658,9 @@ int serve_run(const struct serve_conf *conf, char *err)
 	s->sigfd = -1;
 	s->wakefd = -1;
 	s->session.kd.fd = -1;
-	s->meta = (struct report_meta){ .url = conf->url, .name = s->name, .uuid = s->uuid, .phase = "starting" };
+	s->meta = (struct report_meta){
+		.url = conf->url, .name = s->name, .uuid = s->uuid, .phase = "starting"
+	};
 	if (start(s, why)) {
 		status = SERVE_FAILED;
 		if (s->host) {
@@ -621,11 +669,11 @@ int serve_run(const struct serve_conf *conf, char *err)
 			core_unlock(&s->host->core);
 		}
 		if (interrupted)
-			goto out;	/* requests may hang in the store: the exit ends them */
+			goto out; /* requests may hang in the store: the exit ends them */
 	} else {
 		status = main_loop(s, why);
 		if (status != SERVE_OK)
-			goto out;	/* likewise */
+			goto out; /* likewise */
 	}
 	finish(s);
 	if (status == SERVE_OK) {

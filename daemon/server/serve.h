@@ -9,8 +9,8 @@
  *	queues		one for each kernel queue (ring)
  *	workers, store	what the volume hands out; they end in a section under the core lock
  *
- * Lock order: core lock, then everything else (the work queue's lock, the store's, the log's). No system call that may
- * sleep in the module is made under the core lock.
+ * Lock order: core lock, then everything else (the work queue's lock, the store's, the log's). No
+ * system call that may sleep in the module is made under the core lock.
  */
 #ifndef SERVER_SERVE_H
 #define SERVER_SERVE_H
@@ -45,8 +45,8 @@ struct serve_conf {
 };
 
 /*
- * Serves until told to stop. Returns a SERVE_* exit status; when it is not SERVE_OK, @err (HOST_ERR_LEN bytes) says why
- * in one sentence. Called once, by the only thread.
+ * Serves until told to stop. Returns a SERVE_* exit status; when it is not SERVE_OK, @err
+ * (HOST_ERR_LEN bytes) says why in one sentence. Called once, by the only thread.
  */
 int serve_run(const struct serve_conf *conf, char *err);
 

@@ -68,7 +68,10 @@ static void post_buf(void *ctx, uint32_t id, uint64_t off, uint32_t len)
 
 	if (!s->posting)
 		return;
-	/* The ring has room for every extent there can be; a module that says otherwise loses us one. */
+	/*
+	 * The ring has room for every extent there can be; a module that says otherwise loses us
+	 * one.
+	 */
 	if (kdev_post_buf(&s->kd, off, len, id))
 		s->posts_refused++;
 	else if (kdev_starved(&s->kd))
@@ -113,14 +116,21 @@ static int create_or_attach(struct session *s, const uint8_t uuid[16], const cha
 		}
 	}
 	if (rc == -EBUSY)
-		return fail(err, rc, "the volume '%s' is already served on this host; see: zerofs list", name);
+		return fail(err, rc,
+			    "the volume '%s' is already served on this host; see: zerofs list",
+			    name);
 	if (rc == -ENOENT)
-		return fail(err, rc, "another volume called '%s' is in use on this host; see: zerofs list", name);
+		return fail(err, rc,
+			    "another volume called '%s' is in use on this host; see: zerofs list",
+			    name);
 	if (rc)
 		return fail(err, rc, "the module refuses the volume '%s': %s", name, strerror(-rc));
 	if (s->info.state == ZEROFS_S_SUPERSEDED)
-		return fail(err, -ESTALE, "the devices of '%s' are left over from before another host took the volume over; "
-			    "remove them first: zerofs detach --force %s", name, name);
+		return fail(err, -ESTALE,
+			    "the devices of '%s' are left over from before another host took the "
+			    "volume over; "
+			    "remove them first: zerofs detach --force %s",
+			    name, name);
 	return 0;
 }
 
@@ -185,14 +195,16 @@ int session_begin(struct session *s, const uint8_t uuid[16], const char *name, s
 	if (rc == -EBADMSG)
 		rc = fresh_arena(s, opts);
 	if (rc == -ENOMEM)
-		return fail(err, rc, "not enough memory for --memory %" PRIu64 "M; give less", opts->memory >> 20);
+		return fail(err, rc, "not enough memory for --memory %" PRIu64 "M; give less",
+			    opts->memory >> 20);
 	if (rc)
 		return fail(err, rc, "cannot set up the shared memory: %s", strerror(-rc));
 	len = s->region.total - s->data_off;
-	rc = kdev_reg_arena(&s->kd, s->region.fd, s->data_off, (char *)s->region.base + s->data_off, len,
-			    buf_ring_entries(len));
+	rc = kdev_reg_arena(&s->kd, s->region.fd, s->data_off, (char *)s->region.base + s->data_off,
+			    len, buf_ring_entries(len));
 	if (rc == -ENOMEM)
-		return fail(err, rc, "not enough memory for --memory %" PRIu64 "M; give less", opts->memory >> 20);
+		return fail(err, rc, "not enough memory for --memory %" PRIu64 "M; give less",
+			    opts->memory >> 20);
 	if (rc)
 		return fail(err, rc, "the module refuses the shared memory: %s", strerror(-rc));
 	return 0;
@@ -220,7 +232,8 @@ static int read_log_devices(struct session *s, char *err)
 	}
 	core_unlock(&s->host->core);
 	if (!s->nr_devs || s->nr_devs > VOLUME_MAX_DEVS)
-		return fail(err, -EBADMSG, "the volume has %u devices, of 1 to %u", s->nr_devs, VOLUME_MAX_DEVS);
+		return fail(err, -EBADMSG, "the volume has %u devices, of 1 to %u", s->nr_devs,
+			    VOLUME_MAX_DEVS);
 	return 0;
 }
 
@@ -238,16 +251,20 @@ static int find_kernel_devices(struct session *s, char *err)
 		int rc = kdev_dev_info(&s->kd, ids[i], &di);
 
 		if (rc == -ENODEV || (!rc && di.state == ZEROFS_D_DEAD))
-			continue;	/* it went away meanwhile */
+			continue; /* it went away meanwhile */
 		if (rc)
-			return fail(err, rc, "the module does not describe /dev/zerofs%u: %s", ids[i], strerror(-rc));
+			return fail(err, rc, "the module does not describe /dev/zerofs%u: %s",
+				    ids[i], strerror(-rc));
 		for (uint32_t j = 0; j < s->nr_devs; j++) {
 			if (s->devs[j].id == di.dev_id)
 				sd = &s->devs[j];
 		}
 		if (!sd)
-			return fail(err, -EBADMSG, "/dev/zerofs%u is device %u, which the volume does not have; remove it: "
-				    "zerofs detach --force /dev/zerofs%u", ids[i], di.dev_id, ids[i]);
+			return fail(err, -EBADMSG,
+				    "/dev/zerofs%u is device %u, which the volume does not have; "
+				    "remove it: "
+				    "zerofs detach --force /dev/zerofs%u",
+				    ids[i], di.dev_id, ids[i]);
 		sd->known = true;
 		sd->started = di.state == ZEROFS_D_STARTED;
 		sd->index = ids[i];
@@ -256,8 +273,10 @@ static int find_kernel_devices(struct session *s, char *err)
 		if (di.size != sd->size) {
 			rc = kdev_resize(&s->kd, ids[i], sd->size);
 			if (rc)
-				return fail(err, rc, "/dev/zerofs%u does not take its size of %" PRIu64 ": %s", ids[i],
-					    sd->size, strerror(-rc));
+				return fail(err, rc,
+					    "/dev/zerofs%u does not take its size of %" PRIu64
+					    ": %s",
+					    ids[i], sd->size, strerror(-rc));
 		}
 	}
 	return 0;
@@ -284,14 +303,18 @@ static int add_missing(struct session *s, char *err)
 		snprintf(a.name, sizeof(a.name), "%s", sd->name);
 		rc = kdev_add_dev(&s->kd, &a);
 		if (rc)
-			return fail(err, rc, "the module does not take device '%s': %s", sd->name, strerror(-rc));
+			return fail(err, rc, "the module does not take device '%s': %s", sd->name,
+				    strerror(-rc));
 		sd->known = true;
 		sd->index = (uint32_t)a.index;
 	}
 	return 0;
 }
 
-/* Room for the queues of all devices, and their numbers: write queues of all devices first, then read queues. */
+/*
+ * Room for the queues of all devices, and their numbers: write queues of all devices first, then
+ * read queues.
+ */
 static int number_queues(struct session *s, char *err)
 {
 	uint32_t total = 0;
@@ -314,19 +337,24 @@ static int open_queues(struct session *s, char *err)
 	for (uint32_t i = 0; i < s->nr_devs; i++) {
 		struct session_dev *sd = &s->devs[i];
 
-		for (uint32_t q = 0; sd->known && !sd->opened && q < sd->write_queues + sd->read_queues; q++) {
+		for (uint32_t q = 0;
+		     sd->known && !sd->opened && q < sd->write_queues + sd->read_queues; q++) {
 			struct ring_conf conf = {
 				.index = sd->index,
 				.queue = q,
 				.dev = sd->id,
-				.number = q < sd->write_queues ? sd->first_write + q : sd->first_read + q - sd->write_queues,
+				.number = q < sd->write_queues ?
+						  sd->first_write + q :
+						  sd->first_read + q - sd->write_queues,
 				.arena_len = s->region.total - s->data_off,
 			};
-			int rc = ring_new(&s->rings[s->nr_rings], &s->host->core, &s->sink, &s->kd, &conf);
+			int rc = ring_new(&s->rings[s->nr_rings], &s->host->core, &s->sink, &s->kd,
+					  &conf);
 
 			if (rc)
-				return fail(err, rc, "queue %u of /dev/zerofs%u cannot be opened: %s", q, sd->index,
-					    strerror(-rc));
+				return fail(err, rc,
+					    "queue %u of /dev/zerofs%u cannot be opened: %s", q,
+					    sd->index, strerror(-rc));
 			s->nr_rings++;
 		}
 		sd->opened = sd->known;
@@ -335,8 +363,9 @@ static int open_queues(struct session *s, char *err)
 }
 
 /*
- * What was acknowledged is all there if store and arena together hold everything up to the last acknowledged number, and,
- * when more was acknowledged than flushed, this arena's whole index was adopted (10-abi, "INTACT or lost").
+ * What was acknowledged is all there if store and arena together hold everything up to the last
+ * acknowledged number, and, when more was acknowledged than flushed, this arena's whole index was
+ * adopted (10-abi, "INTACT or lost").
  */
 static bool intact(const struct session *s, const struct volume_recovery *rec)
 {
@@ -353,19 +382,24 @@ static int resume(struct session *s, const struct volume_recovery *rec, char *er
 	uint32_t state = ZEROFS_S_NR;
 	int rc;
 
-	rc = kdev_resume(&s->kd, ok ? ZEROFS_RESUME_INTACT : ZEROFS_RESUME_LOST, rec->adopted ? ZEROFS_RESUME_ADOPTED : 0,
-			 rec->recovered_wno, &state);
+	rc = kdev_resume(&s->kd, ok ? ZEROFS_RESUME_INTACT : ZEROFS_RESUME_LOST,
+			 rec->adopted ? ZEROFS_RESUME_ADOPTED : 0, rec->recovered_wno, &state);
 	if (rc == -EBADFD)
-		return fail(err, rc, "the module took the volume back while it was recovered (zerofs fail, or its state changed)");
+		return fail(
+			err, rc,
+			"the module took the volume back while it was recovered (zerofs fail, or "
+			"its state changed)");
 	if (rc)
 		return fail(err, rc, "the module does not resume the volume: %s", strerror(-rc));
 	core_lock(&s->host->core);
 	s->lost = state == ZEROFS_S_CACHE_LOST;
 	core_unlock(&s->host->core);
 	if (s->lost)
-		log_err("CACHE LOST: writes that were acknowledged are gone (acknowledged up to %" PRIu64 ", flushed up to %" PRIu64
-			", found up to %" PRIu64 "); all I/O fails; unmount, then run zerofs clear",
-			(uint64_t)s->info.acked_wno, (uint64_t)s->info.flushed_wno, rec->recovered_wno);
+		log_err("CACHE LOST: writes that were acknowledged are gone (acked up to %" PRIu64
+			", flushed up to %" PRIu64 ", found up to %" PRIu64
+			"); all I/O fails; unmount, then run zerofs clear",
+			(uint64_t)s->info.acked_wno, (uint64_t)s->info.flushed_wno,
+			rec->recovered_wno);
 	return 0;
 }
 
@@ -390,7 +424,8 @@ static int start_all(struct session *s, char *err)
 			continue;
 		rc = kdev_start_dev(&s->kd, s->devs[i].index);
 		if (rc)
-			return fail(err, rc, "/dev/zerofs%u does not start: %s", s->devs[i].index, strerror(-rc));
+			return fail(err, rc, "/dev/zerofs%u does not start: %s", s->devs[i].index,
+				    strerror(-rc));
 		s->devs[i].started = true;
 	}
 	return 0;
@@ -425,7 +460,10 @@ int session_up(struct session *s, const struct volume_recovery *rec, char *err)
 	}
 	if (!rc && s->attached)
 		rc = resume(s, rec, err);
-	/* Some devices may have been removed while others stayed. The module takes them back only when LIVE. */
+	/*
+	 * Some devices may have been removed while others stayed. The module takes them back only
+	 * when LIVE.
+	 */
 	if (!rc && s->attached && !s->lost) {
 		rc = add_missing(s, err);
 		if (!rc)
@@ -455,8 +493,8 @@ int session_set_ro(struct session *s, const char *device, bool on)
 
 		snprintf(id, sizeof(id), "%u", sd->id);
 		snprintf(node, sizeof(node), "/dev/zerofs%u", sd->index);
-		if (strcmp(device, sd->name) != 0 && strcmp(device, id) != 0 && strcmp(device, node) != 0 &&
-		    strcmp(device, node + strlen("/dev/")) != 0)
+		if (strcmp(device, sd->name) != 0 && strcmp(device, id) != 0 &&
+		    strcmp(device, node) != 0 && strcmp(device, node + strlen("/dev/")) != 0)
 			continue;
 		rc = kdev_dev_info(&s->kd, sd->index, &di);
 		if (!rc && (di.session != s->kd.session || di.dev_id != sd->id))
@@ -473,8 +511,8 @@ uint32_t session_openers(struct session *s)
 	for (uint32_t i = 0; i < s->nr_devs; i++) {
 		struct zerofs_dev_info di;
 
-		if (s->devs[i].known && !kdev_dev_info(&s->kd, s->devs[i].index, &di) && di.session == s->kd.session &&
-		    di.dev_id == s->devs[i].id && di.openers)
+		if (s->devs[i].known && !kdev_dev_info(&s->kd, s->devs[i].index, &di) &&
+		    di.session == s->kd.session && di.dev_id == s->devs[i].id && di.openers)
 			n++;
 	}
 	return n;
@@ -493,7 +531,7 @@ int session_remove(struct session *s, bool force, char *err)
 			continue;
 		rc = kdev_dev_info(&s->kd, sd->index, &di);
 		if (!rc && (di.session != s->kd.session || di.dev_id != sd->id))
-			rc = -ENOENT;	/* gone, and its number is somebody else's */
+			rc = -ENOENT; /* gone, and its number is somebody else's */
 		if (!rc && di.openers && !force)
 			continue;
 		if (!rc)
@@ -501,7 +539,8 @@ int session_remove(struct session *s, bool force, char *err)
 		if (!rc || rc == -ENOENT || rc == -ENODEV)
 			sd->known = false;
 		else if (!first)
-			first = fail(err, rc, "/dev/zerofs%u cannot be removed: %s", sd->index, strerror(-rc));
+			first = fail(err, rc, "/dev/zerofs%u cannot be removed: %s", sd->index,
+				     strerror(-rc));
 	}
 	return first;
 }

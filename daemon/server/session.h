@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * session: a volume bound to the kernel: the open control device, the arena, the devices and their queues.
+ * session: a volume bound to the kernel: the open control device, the arena, the devices and their
+ * queues.
  *
- *	session_open -> session_begin -> volume_recover -> session_up -> ... -> session_quiesce -> session_free
+ *	session_open -> session_begin -> volume_recover -> session_up -> ...
+ *	-> session_quiesce -> session_free
  *
- * One thread calls these (the server's main thread), without the core lock; the module may sleep in any of them.
+ * One thread calls these (the server's main thread), without the core lock; the module may sleep in
+ * any of them.
  */
 #ifndef SERVER_SESSION_H
 #define SERVER_SESSION_H
@@ -52,7 +55,8 @@ struct session_dev {
  * @live_rings:	queues whose thread runs (core lock)
  * @broken:	a queue ended because the two sides do not understand each other (core lock)
  * @changed:	called with the core lock held when one of the last two has changed
- * @up:		session_up() is through: devs[], rings[] and kd do not change any more but for devs[].known (core lock)
+ * @up:		session_up() is through: devs[], rings[] and kd do not change any more but for
+ *		devs[].known (core lock)
  */
 struct session {
 	struct host *host;
@@ -81,25 +85,30 @@ struct session {
 	void *ctx;
 };
 
-/* Opens the control device. 0, or -errno and one sentence in @err (HOST_ERR_LEN bytes), as all below. */
+/*
+ * Opens the control device. 0, or -errno and one sentence in @err (HOST_ERR_LEN bytes), as all
+ * below.
+ */
 int session_open(struct session *s, struct host *h, const struct session_conf *conf, char *err);
 
 /*
- * CREATE, or ATTACH if the module knows the volume; then the arena: an earlier daemon's if it can be adopted, else a fresh one;
- * hands it to @v and registers it. From here on the module holds I/O for this daemon. -EBUSY: it is being served.
+ * CREATE, or ATTACH if the module knows the volume; then the arena: an earlier daemon's if it can
+ * be adopted, else a fresh one; hands it to @v and registers it. From here on the module holds I/O
+ * for this daemon. -EBUSY: it is being served.
  */
 int session_begin(struct session *s, const uint8_t uuid[16], const char *name, struct volume *v,
 		  const struct volume_opts *opts, char *err);
 
 /*
- * After volume_recover(): makes or finds the devices, opens their queues, posts write extents, tells the module whether what was
- * acknowledged is there, starts the queues' threads and the disks. On failure removes the devices it has made.
+ * After volume_recover(): makes or finds the devices, opens their queues, posts write extents,
+ * tells the module whether what was acknowledged is there, starts the queues' threads and the
+ * disks. On failure removes the devices it has made.
  */
 int session_up(struct session *s, const struct volume_recovery *rec, char *err);
 
 /*
- * Makes a device read-only or writable until it is removed. @device: its name, id or node. Any thread, after session_up().
- * -ENODEV: there is none, or it is gone; -errno of the module.
+ * Makes a device read-only or writable until it is removed. @device: its name, id or node. Any
+ * thread, after session_up(). -ENODEV: there is none, or it is gone; -errno of the module.
  */
 int session_set_ro(struct session *s, const char *device, bool on);
 
@@ -110,12 +119,15 @@ uint32_t session_openers(struct session *s);
 int session_remove(struct session *s, bool force, char *err);
 
 /*
- * Stops taking requests, waits until what was taken is answered and the module has read the answers. -EINTR: told to
- * hurry (host_interrupt()).
+ * Stops taking requests, waits until what was taken is answered and the module has read the
+ * answers. -EINTR: told to hurry (host_interrupt()).
  */
 int session_quiesce(struct session *s);
 
-/* Closes all: the daemon's death as far as the module is concerned. After session_quiesce() and host_stop_threads(). */
+/*
+ * Closes all: the daemon's death as far as the module is concerned. After session_quiesce() and
+ * host_stop_threads().
+ */
 void session_free(struct session *s);
 
 #endif

@@ -17,8 +17,8 @@ struct loop_extent {
 };
 
 struct loop_queue {
-	pthread_mutex_t lock;	/* allocation order is submission order */
-	uint64_t at, end;	/* of the extent in use */
+	pthread_mutex_t lock; /* allocation order is submission order */
+	uint64_t at, end; /* of the extent in use */
 };
 
 struct loop {
@@ -30,7 +30,7 @@ struct loop {
 	struct loop_queue *queues;
 
 	/* Guarded by the core lock. */
-	struct loop_extent *posted;	/* a ring of nr_posted_max */
+	struct loop_extent *posted; /* a ring of nr_posted_max */
 	uint32_t nr_posted_max;
 	uint32_t head, tail;
 	uint32_t inflight;
@@ -38,8 +38,8 @@ struct loop {
 	bool abandoned;
 };
 
-int loop_new(struct loop **ret, struct core *core, const struct sink *sink, void *data, uint64_t len,
-	     uint32_t nr_queues)
+int loop_new(struct loop **ret, struct core *core, const struct sink *sink, void *data,
+	     uint64_t len, uint32_t nr_queues)
 {
 	struct loop *l = calloc(1, sizeof(*l));
 
@@ -73,7 +73,10 @@ void loop_post_buf(struct loop *l, uint32_t id, uint64_t off, uint32_t len)
 	l->posted[l->tail++ % l->nr_posted_max] = (struct loop_extent){ off, len, id };
 }
 
-/* Core and queue lock held. Room for @bytes in one piece, or -ESHUTDOWN; waits for an extent to be posted. */
+/*
+ * Core and queue lock held. Room for @bytes in one piece, or -ESHUTDOWN; waits for an extent to be
+ * posted.
+ */
 static int room(struct loop *l, struct loop_queue *lq, uint32_t bytes, uint64_t *ret)
 {
 	while (!l->stopped && lq->end - lq->at < bytes) {

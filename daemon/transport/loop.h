@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * loop: a transport inside the process. Client threads take the kernel's part: they copy what they write into the arena,
- * bump-allocated from posted extents per queue as zerofs.ko does, and copy out what they read.
+ * loop: a transport inside the process. Client threads take the kernel's part: they copy what they
+ * write into the arena, bump-allocated from posted extents per queue as zerofs.ko does, and copy
+ * out what they read.
  *
  * Lock order: a queue's lock (clients only) before the core lock.
  */
@@ -18,7 +19,8 @@ struct loop;
 struct sink;
 
 /**
- * struct loop_req - one request of a client; the memory is the client's until loop_wait() has returned
+ * struct loop_req - one request of a client; the memory is the client's until loop_wait() has
+ * returned
  * @op:		enum io_op
  * @flags:	IO_F_*
  * @dev:	device id
@@ -47,27 +49,35 @@ struct loop_req {
 };
 
 /* @data: the arena's data region, @len bytes. 0 or -ENOMEM. */
-int loop_new(struct loop **ret, struct core *core, const struct sink *sink, void *data, uint64_t len,
-	     uint32_t nr_queues);
+int loop_new(struct loop **ret, struct core *core, const struct sink *sink, void *data,
+	     uint64_t len, uint32_t nr_queues);
 
 /* A free write extent. Core lock held. */
 void loop_post_buf(struct loop *l, uint32_t id, uint64_t off, uint32_t len);
 
-/* Hands @q over through @queue; a WRITE may wait for an extent. Any thread, without the core lock. */
+/*
+ * Hands @q over through @queue; a WRITE may wait for an extent. Any thread, without the core lock.
+ */
 void loop_submit(struct loop *l, uint32_t queue, struct loop_req *q);
 
-/* Waits until @q has ended, copies what a READ found, and returns @q->res. Any thread, without the core lock. */
+/*
+ * Waits until @q has ended, copies what a READ found, and returns @q->res. Any thread, without the
+ * core lock.
+ */
 int loop_wait(struct loop_req *q);
 
 /* Both. */
 int loop_io(struct loop *l, uint32_t queue, struct loop_req *q);
 
-/* Nothing new is taken: it ends with -ESHUTDOWN. What the sink holds goes on. Without the core lock. */
+/*
+ * Nothing new is taken: it ends with -ESHUTDOWN. What the sink holds goes on. Without the core
+ * lock.
+ */
 void loop_stop(struct loop *l);
 
 /*
- * After loop_stop(), when the sink is gone and will never call done(): whatever it held ends with -ESHUTDOWN. This is the
- * daemon's death as clients see it. Without the core lock.
+ * After loop_stop(), when the sink is gone and will never call done(): whatever it held ends with
+ * -ESHUTDOWN. This is the daemon's death as clients see it. Without the core lock.
  */
 void loop_abandon(struct loop *l);
 

@@ -2,15 +2,17 @@
 /*
  * Happy path: see ring.h. A request is in one of these places:
  *
- *	free --REQ--> in flight (the sink's) --done()--> [backlog] --RSP--> answered --reaped--> free
+ *	free --REQ--> in flight --done()--> [backlog] --RSP--> answered --reaped--> free
  *
- * "backlog" only while the RSP or SEG ring is full. "answered" only READs that succeeded: they hold the cache's bytes
- * until the kernel has copied them; everything else is free once its RSP is written. There are twice as many as the
- * queue is deep, so that all tags can be under way while as many READs wait to be reaped.
+ * "backlog" only while the RSP or SEG ring is full. "answered" only READs that succeeded: they hold
+ * the cache's bytes until the kernel has copied them; everything else is free once its RSP is
+ * written. There are twice as many as the queue is deep, so that all tags can be under way while as
+ * many READs wait to be reaped.
  *
- * Failure modes: the kernel declares the queue dead (ENTER: -ESHUTDOWN, -EPROTO): nothing is copied from then on, so what
- * was answered is given back at once, and what is in flight when it completes. A REQ that makes no sense (the ring
- * is the kernel's, read-only to us, but we do not trust it) is answered with -EIO and never reaches the volume.
+ * Failure modes: the kernel declares the queue dead (ENTER: -ESHUTDOWN, -EPROTO): nothing is copied
+ * from then on, so what was answered is given back at once, and what is in flight when it
+ * completes. A REQ that makes no sense (the ring is the kernel's, read-only to us, but we do not
+ * trust it) is answered with -EIO and never reaches the volume.
  */
 #include "transport/ring.h"
 
@@ -28,17 +30,18 @@
 #include "transport/kdev.h"
 #include "transport/sink.h"
 
-#define RING_BATCH		64u	/* requests submitted in one section under the core lock */
-#define RING_RELEASE_US		2000u	/* a READ's bytes are given back at most so long after an idle queue copied them */
-#define RING_SIGNAL		SIGUSR1	/* interrupts ENTER; does nothing else */
+#define RING_BATCH 64u /* requests submitted in one section under the core lock */
+#define RING_RELEASE_US \
+	2000u /* a READ's bytes are given back at most so long after an idle queue copied them */
+#define RING_SIGNAL SIGUSR1 /* interrupts ENTER; does nothing else */
 
 struct ring_io {
-	struct io_req io;	/* io.link: on one of the ring's lists, except while in flight */
+	struct io_req io; /* io.link: on one of the ring's lists, except while in flight */
 	struct ring *ring;
 	uint32_t gen;
-	uint32_t rsp_at;	/* answered: the index of its RSP */
+	uint32_t rsp_at; /* answered: the index of its RSP */
 	uint16_t tag;
-	bool holds;		/* a READ that ended with 0: the sink waits for release() */
+	bool holds; /* a READ that ended with 0: the sink waits for release() */
 };
 
 struct ring {
@@ -49,19 +52,19 @@ struct ring {
 	struct core_kick kick;
 	pthread_t thread;
 	bool started;
-	bool stop;		/* atomic */
-	bool ended;		/* atomic: the thread is past its loop */
+	bool stop; /* atomic */
+	bool ended; /* atomic: the thread is past its loop */
 
 	/* Guarded by the core lock. */
-	bool busy;		/* the thread is in a section that an ENTER of its own will follow */
-	bool dead;		/* the kernel reads no more answers */
+	bool busy; /* the thread is in a section that an ENTER of its own will follow */
+	bool dead; /* the kernel reads no more answers */
 	struct list_head free;
 	struct list_head backlog;
-	struct list_head answered;	/* in the order of their RSPs */
+	struct list_head answered; /* in the order of their RSPs */
 	uint32_t inflight;
 	uint64_t rejected;
 	uint64_t ring_full;
-	bool backlogged;	/* atomic copy of !list_empty(&backlog) */
+	bool backlogged; /* atomic copy of !list_empty(&backlog) */
 
 	struct ring_io *ios;
 	struct io_seg *segs;
@@ -110,11 +113,15 @@ static int answer(struct ring *r, struct ring_io *rio)
 			rsp.buf = rio->io.segs[0].off;
 		} else {
 			for (uint32_t i = 0; i < rio->io.nsegs; i++)
-				segs[i] = (struct zerofs_seg){ rio->io.segs[i].off, rio->io.segs[i].len, 0 };
+				segs[i] = (struct zerofs_seg){ rio->io.segs[i].off,
+							       rio->io.segs[i].len, 0 };
 			rsp.nseg = rio->io.nsegs;
 		}
 	} else if (!rio->io.res) {
-		/* Only these say something about numbers; the kernel takes anything else for a fault. */
+		/*
+		 * Only these say something about numbers; the kernel takes anything else for a
+		 * fault.
+		 */
 		rsp.wno = rio->io.op == IO_FLUSH ? 0 : rio->io.wno;
 		rsp.dur = rio->io.op == IO_FLUSH || rio->io.flags & IO_F_FUA ? rio->io.dur : 0;
 	}
@@ -131,7 +138,9 @@ static int answer(struct ring *r, struct ring_io *rio)
 	return 0;
 }
 
-/* The pieces of a READ make up all of it: the kernel must never be told to copy what nobody meant. */
+/*
+ * The pieces of a READ make up all of it: the kernel must never be told to copy what nobody meant.
+ */
 static bool segs_whole(const struct io_req *io)
 {
 	uint64_t sum = 0;
@@ -213,7 +222,10 @@ static void declare_dead(struct ring *r)
 	release_reaped(r);
 }
 
-/* After somebody let go of the core lock: has the kernel read the answers that were written meanwhile. */
+/*
+ * After somebody let go of the core lock: has the kernel read the answers that were written
+ * meanwhile.
+ */
 static void ring_kick(struct core_kick *k)
 {
 	struct ring *r = container_of(k, struct ring, kick);
@@ -231,7 +243,7 @@ static void ring_kick(struct core_kick *k)
 
 			core_lock(r->core);
 			busy = r->busy;
-			r->busy = true;	/* the ENTER that follows is ours */
+			r->busy = true; /* the ENTER that follows is ours */
 			if (rc)
 				declare_dead(r);
 			else
@@ -255,7 +267,8 @@ static const uint8_t op_map[ZEROFS_OP_NR] = {
 
 static bool req_to_io(const struct ring *r, const struct zerofs_req *q, struct io_req *io)
 {
-	uint32_t bytes_max = q->op == ZEROFS_OP_READ || q->op == ZEROFS_OP_WRITE ? ZEROFS_MAX_IO : ~0u;
+	uint32_t bytes_max = q->op == ZEROFS_OP_READ || q->op == ZEROFS_OP_WRITE ? ZEROFS_MAX_IO :
+										   ~0u;
 	uint64_t bytes = (uint64_t)q->nr_sectors << 9;
 
 	if (q->op >= ZEROFS_OP_NR || op_map[q->op] == IO_NR_OPS || q->tag >= r->q.depth)
@@ -297,7 +310,7 @@ static void take_one(struct ring *r, const struct zerofs_req *q)
 		return;
 	}
 	r->rejected++;
-	io->op = IO_FLUSH;	/* nothing to give back */
+	io->op = IO_FLUSH; /* nothing to give back */
 	io->res = -EIO;
 	ring_done(io);
 }
@@ -313,8 +326,8 @@ static uint32_t nr_free(struct ring *r, uint32_t max)
 }
 
 /*
- * One section under the core lock: gives back, writes what had to wait, takes up to RING_BATCH requests.
- * Returns how many it took, or -EPROTO. @ret_waiting: a READ's bytes are still out.
+ * One section under the core lock: gives back, writes what had to wait, takes up to RING_BATCH
+ * requests. Returns how many it took, or -EPROTO. @ret_waiting: a READ's bytes are still out.
  */
 static int serve_once(struct ring *r, bool *ret_waiting)
 {
@@ -353,8 +366,12 @@ static void *ring_thread(void *arg)
 			rc = n;
 			break;
 		}
-		/* More may have come meanwhile than one section takes: no reason to sleep, but to answer. */
-		rc = kdev_queue_enter(&r->q, r->q.ring_entries, 1, waiting ? RING_RELEASE_US : 0, &e);
+		/*
+		 * More may have come meanwhile than one section takes: no reason to sleep, but to
+		 * answer.
+		 */
+		rc = kdev_queue_enter(&r->q, r->q.ring_entries, 1, waiting ? RING_RELEASE_US : 0,
+				      &e);
 		if (rc == -EINTR)
 			rc = 0;
 		if (rc)
@@ -426,7 +443,8 @@ err_free:
 
 int ring_start(struct ring *r)
 {
-	struct sigaction sa = { .sa_handler = ignore_signal };	/* no SA_RESTART: ENTER has to return */
+	struct sigaction sa = { .sa_handler =
+					ignore_signal }; /* no SA_RESTART: ENTER has to return */
 	int rc;
 
 	sigaction(RING_SIGNAL, &sa, NULL);
@@ -465,7 +483,7 @@ void ring_drain(struct ring *r)
 	core_lock(r->core);
 	assert(r->inflight == 0);
 	if (kdev_queue_unreaped(&r->q))
-		r->dead = true;	/* its descriptor is closed next: the kernel will not read them */
+		r->dead = true; /* its descriptor is closed next: the kernel will not read them */
 	flush_backlog(r);
 	release_reaped(r);
 	core_unlock(r->core);

@@ -2,10 +2,11 @@
 /*
  * ring: one kernel queue as a source of io_reqs, with a thread of its own.
  *
- * The thread waits in ENTER, takes what has come as copies, and in one section under the core lock gives back what the
- * kernel has read and submits what is new. Answers are written into the RSP ring by done(), under the core lock; the
- * ENTER that makes the kernel look at them is made without it, by the queue's own thread on its way back to sleep, or,
- * for what completes elsewhere, by whoever lets go of the lock (core_kick()).
+ * The thread waits in ENTER, takes what has come as copies, and in one section under the core lock
+ * gives back what the kernel has read and submits what is new. Answers are written into the RSP
+ * ring by done(), under the core lock; the ENTER that makes the kernel look at them is made without
+ * it, by the queue's own thread on its way back to sleep, or, for what completes elsewhere, by
+ * whoever lets go of the lock (core_kick()).
  */
 #ifndef TRANSPORT_RING_H
 #define TRANSPORT_RING_H
@@ -43,7 +44,10 @@ struct ring_stats {
 	uint64_t ring_full;	/* answers that had to wait for room */
 };
 
-/* Opens and maps the queue and allocates all it will ever need. -errno of kdev_queue_open(), -ENOMEM. */
+/*
+ * Opens and maps the queue and allocates all it will ever need. -errno of kdev_queue_open(),
+ * -ENOMEM.
+ */
 int ring_new(struct ring **ret, struct core *core, const struct sink *sink, struct kdev *d,
 	     const struct ring_conf *conf);
 
@@ -51,8 +55,9 @@ int ring_new(struct ring **ret, struct core *core, const struct sink *sink, stru
 int ring_start(struct ring *r);
 
 /*
- * Tells the thread to take no further request, and waits until it has ended. What was taken is still answered; what was
- * not stays in the kernel. Without the core lock. Does nothing if it never ran.
+ * Tells the thread to take no further request, and waits until it has ended. What was taken is
+ * still answered; what was not stays in the kernel. Without the core lock. Does nothing if it never
+ * ran.
  */
 void ring_stop(struct ring *r);
 
@@ -60,8 +65,8 @@ void ring_stop(struct ring *r);
 uint32_t ring_inflight(const struct ring *r);
 
 /*
- * After ring_stop() and with nothing in flight: has the kernel read all answers, and gives everything back to the sink.
- * Without the core lock.
+ * After ring_stop() and with nothing in flight: has the kernel read all answers, and gives
+ * everything back to the sink. Without the core lock.
  */
 void ring_drain(struct ring *r);
 
