@@ -183,58 +183,52 @@ bool zerofs_arena_unstarve(struct zerofs_arena *arena)
 	return true;
 }
 
-static void *arena_map(struct zerofs_arena *arena, u64 off)
-{
-	return kmap_local_page(arena->pages[off >> PAGE_SHIFT]) + offset_in_page(off);
-}
-
-void zerofs_arena_copy_in(struct zerofs_arena *arena, u64 off, struct request *rq)
-{
-	struct req_iterator iter;
-	struct bio_vec bv;
-
-	rq_for_each_segment(bv, rq, iter) {
-		while (bv.bv_len) {
-			u32 n = min_t(u32, bv.bv_len, PAGE_SIZE - offset_in_page(off));
-			void *from = bvec_kmap_local(&bv);
-			void *to = arena_map(arena, off);
-
-			memcpy(to, from, n);
-			kunmap_local(to);
-			kunmap_local(from);
-			flush_dcache_page(arena->pages[off >> PAGE_SHIFT]);
-			bv.bv_offset += n;
-			bv.bv_len -= n;
-			off += n;
-		}
-	}
-}
-
 void zerofs_arena_rewind(struct zerofs_cursor *cur, struct request *rq)
 {
 	cur->bio = rq->bio;
 	cur->iter = rq->bio->bi_iter;
 }
 
+/* Up to @len bytes at @off and at the cursor, as far as both are contiguous; moves the cursor. */
+static u32 copy_step(struct zerofs_arena *arena, u64 off, u32 len, struct zerofs_cursor *cur,
+		     bool in)
+{
+	struct bio_vec bv = bio_iter_iovec(cur->bio, cur->iter);
+	u32 n = min3((u32)bv.bv_len, len, (u32)(PAGE_SIZE - offset_in_page(off)));
+	struct page *page = arena->pages[off >> PAGE_SHIFT];
+	void *bio_mem = bvec_kmap_local(&bv);
+	void *arena_mem = kmap_local_page(page) + offset_in_page(off);
+
+	if (in)
+		memcpy(arena_mem, bio_mem, n);
+	else
+		memcpy(bio_mem, arena_mem, n);
+	kunmap_local(arena_mem);
+	kunmap_local(bio_mem);
+	flush_dcache_page(in ? page : bv.bv_page);
+	bio_advance_iter_single(cur->bio, &cur->iter, n);
+	if (!cur->iter.bi_size && cur->bio->bi_next) {
+		cur->bio = cur->bio->bi_next;
+		cur->iter = cur->bio->bi_iter;
+	}
+	return n;
+}
+
+void zerofs_arena_copy_in(struct zerofs_arena *arena, u64 off, u32 len, struct request *rq)
+{
+	struct zerofs_cursor cur;
+	u32 n;
+
+	zerofs_arena_rewind(&cur, rq);
+	for (; len; len -= n, off += n)
+		n = copy_step(arena, off, len, &cur, true);
+}
+
 void zerofs_arena_copy_out(struct zerofs_arena *arena, u64 off, u32 len,
 			   struct zerofs_cursor *cur)
 {
-	while (len) {
-		struct bio_vec bv = bio_iter_iovec(cur->bio, cur->iter);
-		u32 n = min3((u32)bv.bv_len, len, (u32)(PAGE_SIZE - offset_in_page(off)));
-		void *to = bvec_kmap_local(&bv);
-		void *from = arena_map(arena, off);
+	u32 n;
 
-		memcpy(to, from, n);
-		kunmap_local(from);
-		kunmap_local(to);
-		flush_dcache_page(bv.bv_page);
-		bio_advance_iter_single(cur->bio, &cur->iter, n);
-		if (!cur->iter.bi_size && cur->bio->bi_next) {
-			cur->bio = cur->bio->bi_next;
-			cur->iter = cur->bio->bi_iter;
-		}
-		off += n;
-		len -= n;
-	}
+	for (; len; len -= n, off += n)
+		n = copy_step(arena, off, len, cur, false);
 }

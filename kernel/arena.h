@@ -71,8 +71,8 @@ struct zerofs_cursor {
 	struct bvec_iter iter;
 };
 
-/* All of a write's data to @off. Needs zerofs_arena_has(). Any context. */
-void zerofs_arena_copy_in(struct zerofs_arena *arena, u64 off, struct request *rq);
+/* A write's @len bytes, all of them, to @off. Needs zerofs_arena_has(). Any context. */
+void zerofs_arena_copy_in(struct zerofs_arena *arena, u64 off, u32 len, struct request *rq);
 /* Starts at a read's first byte. */
 void zerofs_arena_rewind(struct zerofs_cursor *cur, struct request *rq);
 /* The next @len bytes of a read from @off; the request has as many left. Any context. */

@@ -159,7 +159,7 @@ static blk_status_t issue(struct zerofs_queue *q, struct request *rq, struct zer
 		sts = make_room(q, bytes, &req.buf);
 		if (sts)
 			return sts;
-		zerofs_arena_copy_in(q->arena, req.buf, rq);
+		zerofs_arena_copy_in(q->arena, req.buf, bytes, rq);
 		q->issue.copied += bytes;
 		if (cmd->reissue)
 			q->issue.copied_again += bytes;
