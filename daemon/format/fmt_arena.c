@@ -100,10 +100,10 @@ void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r)
 {
 	/*
 	 * A process that is killed has carried out its stores up to some point of the program: it is
-	 * enough that the compiler keeps the order. Release gives that, and more.
+	 * enough that the compiler keeps the order. Acquire keeps what follows behind the exchange, release what
+	 * comes before ahead of the store.
 	 */
-	__atomic_store_n(&e->valid, 0, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_exchange_n(&e->valid, 0, __ATOMIC_ACQ_REL);
 	e->wno = le_64(r->wno);
 	e->lba = le_64(r->lba);
 	e->off = le_64(r->off);
