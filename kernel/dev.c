@@ -130,12 +130,12 @@ void zerofs_dev_put(struct zerofs_dev *dev)
 
 int zerofs_dev_add_disk(struct zerofs_dev *dev, const struct attribute_group *group)
 {
-	const struct attribute_group *groups[] = { group, NULL };
 	int err;
 
 	/* The disk's own, given back by ->free_disk; which is called for added disks only. */
 	zerofs_dev_get(dev);
-	err = device_add_disk(NULL, dev->disk, groups);
+	dev->groups[0] = group;
+	err = device_add_disk(NULL, dev->disk, dev->groups);
 	if (err) {
 		if (!test_bit(GD_ADDED, &dev->disk->state))
 			zerofs_dev_put(dev);

@@ -64,6 +64,7 @@ struct zerofs_dev {
 
 	struct blk_mq_tag_set set;
 	struct gendisk *disk;		/* ours until destroyed; session lock */
+	const struct attribute_group *groups[2]; /* the disk keeps the pointer until it is gone */
 };
 
 /*
