@@ -308,8 +308,10 @@ static void prune(struct file_store *fs, const char *name)
 
 static int do_delete(struct file_store *fs, const struct store_req *r)
 {
+	/* A folder, or what lies below a file, is no object. */
 	if (unlinkat(fs->root_fd, r->name, 0))
-		return errno == ENOENT || errno == ENOTDIR ? 0 : map_errno(errno);
+		return errno == ENOENT || errno == ENOTDIR || errno == EISDIR ? 0 :
+			map_errno(errno);
 	prune(fs, r->name);
 	return 0;
 }

@@ -1,0 +1,691 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The contract of store.h, S1 to S4, on every implementation: the file store, the memory store, and both layers
+ * over it. Each test runs once per kind.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/core.h"
+#include "lib/tempdir.h"
+#include "lib/testrand.h"
+#include "store/fault.h"
+#include "store/file.h"
+#include "store/mem.h"
+#include "store/stat.h"
+#include "store/store.h"
+
+struct kind;
+
+struct fixture {
+	struct core core;
+	const struct kind *kind;
+	struct store *s;	/* under test */
+	struct store *inner;	/* what mem_run() is for, NULL for file */
+	char *dir;
+};
+
+struct kind {
+	const char *name;
+	void (*open)(struct fixture *x);
+};
+
+static void open_mem(struct fixture *x)
+{
+	assert_int_equal(mem_new(&x->inner), 0);
+	x->s = x->inner;
+}
+
+static void open_file(struct fixture *x)
+{
+	x->dir = tempdir_make();
+	assert_int_equal(file_open(&x->s, x->dir, 0, &x->core, 4), 0);
+}
+
+static void open_fault(struct fixture *x)
+{
+	assert_int_equal(mem_new(&x->inner), 0);
+	assert_int_equal(fault_new(&x->s, x->inner), 0);
+}
+
+static void open_stat(struct fixture *x)
+{
+	assert_int_equal(mem_new(&x->inner), 0);
+	assert_int_equal(stat_new(&x->s, x->inner, clock_system()), 0);
+}
+
+static const struct kind kinds[] = {
+	{ "mem", open_mem },
+	{ "file", open_file },
+	{ "fault", open_fault },
+	{ "stat", open_stat },
+};
+
+static void begin(struct fixture *x, const struct kind *k)
+{
+	memset(x, 0, sizeof(*x));
+	assert_int_equal(core_init(&x->core, NULL, NULL), 0);
+	x->kind = k;
+	k->open(x);
+}
+
+static void end(struct fixture *x)
+{
+	store_close(x->s);
+	if (x->kind->open == open_fault)
+		store_close(x->inner);
+	core_destroy(&x->core);
+	tempdir_remove(x->dir);
+}
+
+/* ---- one request, waited for ----------------------------------------------------------------- */
+
+struct call {
+	struct store_req r;
+	struct fixture *x;
+	bool done;
+};
+
+static void on_done(struct store_req *r)
+{
+	struct call *c = r->priv;
+
+	assert_true(core_held(&c->x->core));
+	assert_false(c->done);
+	c->done = true;
+}
+
+static void start(struct fixture *x, struct call *c, enum store_op op, const char *name)
+{
+	memset(c, 0, sizeof(*c));
+	c->x = x;
+	c->r.op = op;
+	strcpy(c->r.name, name);
+	c->r.done = on_done;
+	c->r.priv = c;
+}
+
+static void finish(struct fixture *x, struct call *c)
+{
+	core_lock(&x->core);
+	store_submit(x->s, &c->r);
+	assert_false(c->done);		/* never from within the call */
+	while (!c->done) {
+		if (x->inner)
+			mem_run(x->inner);
+		else
+			core_wait(&x->core, UINT64_MAX);
+	}
+	core_unlock(&x->core);
+}
+
+static ssize_t put(struct fixture *x, const char *name, const void *p, size_t len)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)p, .iov_len = len };
+	struct call c;
+
+	start(x, &c, STORE_PUT, name);
+	c.r.iov = &iov;
+	c.r.niov = 1;
+	finish(x, &c);
+	return c.r.res;
+}
+
+static ssize_t get(struct fixture *x, const char *name, uint64_t off, void *p, size_t len,
+		   uint64_t *size)
+{
+	struct call c;
+
+	start(x, &c, STORE_GET, name);
+	c.r.off = off;
+	c.r.buf = p;
+	c.r.len = len;
+	finish(x, &c);
+	if (size)
+		*size = c.r.size;
+	return c.r.res;
+}
+
+static ssize_t list(struct fixture *x, const char *prefix, const char *after,
+		    struct store_entry *e, uint32_t max)
+{
+	struct call c;
+
+	start(x, &c, STORE_LIST, prefix);
+	strcpy(c.r.after, after);
+	c.r.ents = e;
+	c.r.max_ents = max;
+	finish(x, &c);
+	return c.r.res;
+}
+
+static ssize_t del(struct fixture *x, const char *name)
+{
+	struct call c;
+
+	start(x, &c, STORE_DELETE, name);
+	finish(x, &c);
+	return c.r.res;
+}
+
+/* ---- the tests --------------------------------------------------------------------------- */
+
+static void put_get(struct fixture *x)
+{
+	char buf[32];
+	uint64_t size = 0;
+
+	assert_int_equal(get(x, "seg/0/1", 0, buf, sizeof(buf), NULL), -ENOENT);
+	assert_int_equal(put(x, "seg/0/1", "hello, world", 12), 0);
+	assert_int_equal(get(x, "seg/0/1", 0, buf, sizeof(buf), &size), 12);
+	assert_int_equal(size, 12);
+	assert_memory_equal(buf, "hello, world", 12);
+	/* Ranges: inside, over the end, beyond it, nothing. */
+	assert_int_equal(get(x, "seg/0/1", 7, buf, 3, &size), 3);
+	assert_memory_equal(buf, "wor", 3);
+	assert_int_equal(size, 12);
+	assert_int_equal(get(x, "seg/0/1", 10, buf, 30, NULL), 2);
+	assert_int_equal(get(x, "seg/0/1", 12, buf, 30, NULL), 0);
+	assert_int_equal(get(x, "seg/0/1", 1ull << 40, buf, 30, &size), 0);
+	assert_int_equal(size, 12);
+	assert_int_equal(get(x, "seg/0/1", 3, NULL, 0, &size), 0);
+	assert_int_equal(size, 12);
+	/* What is a folder somewhere is no object. */
+	assert_int_equal(get(x, "seg/0", 0, buf, 30, NULL), -ENOENT);
+	assert_int_equal(get(x, "seg/0/1/2", 0, buf, 30, NULL), -ENOENT);
+}
+
+static void create_only(struct fixture *x)
+{
+	char buf[8] = "";
+
+	assert_int_equal(put(x, "head/1", "first", 5), 0);
+	assert_int_equal(put(x, "head/1", "second", 6), -EEXIST);
+	assert_int_equal(put(x, "head/1", "first", 5), -EEXIST);
+	assert_int_equal(get(x, "head/1", 0, buf, sizeof(buf), NULL), 5);
+	assert_string_equal(buf, "first");
+}
+
+static void delete(struct fixture *x)
+{
+	struct store_entry e[4];
+
+	assert_int_equal(del(x, "a/b/c/d"), 0);
+	assert_int_equal(put(x, "a/b/c/d", "1", 1), 0);
+	assert_int_equal(put(x, "a/e", "2", 1), 0);
+	assert_int_equal(del(x, "a/b/c/d"), 0);
+	assert_int_equal(del(x, "a/b/c/d"), 0);
+	assert_int_equal(get(x, "a/b/c/d", 0, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(list(x, "", "", e, 4), 1);
+	assert_string_equal(e[0].name, "a/e");
+	/* The name is free again, folder and all. */
+	assert_int_equal(put(x, "a/b/c/d", "3", 1), 0);
+	assert_int_equal(get(x, "a/b/c/d", 0, NULL, 0, NULL), 0);
+	assert_int_equal(del(x, "a/b"), 0);
+	assert_int_equal(list(x, "", "", e, 4), 2);
+}
+
+/* Bodies of no and of many pieces, some empty, larger than any one write. */
+static void pieces(struct fixture *x)
+{
+	enum { NR = 3000 };
+	static struct iovec iov[NR];
+	size_t len = 0, at = 0;
+	uint8_t *all, *back;
+	uint64_t size = 0;
+	struct call c;
+
+	testrand_seed(5);
+	for (int i = 0; i < NR; i++)
+		len += iov[i].iov_len = i % 7 ? testrand_below(3000) : 0;
+	all = malloc(len);
+	back = malloc(len);
+	assert_non_null(all);
+	assert_non_null(back);
+	for (size_t i = 0; i < len; i++)
+		all[i] = (uint8_t)testrand_u64();
+	for (int i = 0; i < NR; i++) {
+		iov[i].iov_base = all + at;
+		at += iov[i].iov_len;
+	}
+	start(x, &c, STORE_PUT, "big");
+	c.r.iov = iov;
+	c.r.niov = NR;
+	finish(x, &c);
+	assert_int_equal(c.r.res, 0);
+	assert_int_equal(get(x, "big", 0, back, len, &size), len);
+	assert_int_equal(size, len);
+	assert_memory_equal(all, back, len);
+	assert_int_equal(get(x, "big", len / 2, back, 100, NULL), 100);
+	assert_memory_equal(all + len / 2, back, 100);
+	free(all);
+	free(back);
+
+	assert_int_equal(put(x, "empty", NULL, 0), 0);
+	assert_int_equal(get(x, "empty", 0, NULL, 0, &size), 0);
+	assert_int_equal(size, 0);
+	start(x, &c, STORE_PUT, "none");
+	finish(x, &c);
+	assert_int_equal(c.r.res, 0);
+	assert_int_equal(get(x, "none", 0, NULL, 0, &size), 0);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Every prefix, start and page size against a sorted array. */
+static void listing(struct fixture *x)
+{
+	static const char *const set[] = {
+		"0", "a/0", "a/00", "a/1/2/3", "a/1/2/4", "a/1/3", "a/10", "a0", "ab/c", "b", "ba/a",
+		"ba/b", "bab", "seg/0000000000000/000", "seg/0000000000000/fff",
+		"seg/0000000000001/000", "seg/0000000000002/00a", "z/z/z/z/z/z/z/z/z", "zz",
+	};
+	static const char *const prefix[] = {
+		"", "a", "a/", "a/1", "a/1/", "a/1/2", "a/1/2/3", "b", "ba", "ba/", "seg/",
+		"seg/0000000000000/", "seg/00000000000", "c", "q/r/", "z/z/z/", "a/0/",
+	};
+	enum { NR = sizeof(set) / sizeof(set[0]) };
+	const char *sorted[NR];
+	struct store_entry e[NR + 1];
+
+	memcpy(sorted, set, sizeof(set));
+	qsort(sorted, NR, sizeof(sorted[0]), by_name);
+	for (int i = 0; i < NR; i++)
+		assert_int_equal(put(x, set[i], set[i], strlen(set[i])), 0);
+	for (size_t p = 0; p < sizeof(prefix) / sizeof(prefix[0]); p++) {
+		for (int a = -1; a < NR; a++) {
+			const char *after = a < 0 ? "" : sorted[a];
+			uint32_t max = 1 + (uint32_t)(a + 1 + (int)p) % (NR + 1), n = 0;
+			ssize_t got = list(x, prefix[p], after, e, max);
+
+			for (int i = 0; i < NR && n < max; i++) {
+				if (strncmp(sorted[i], prefix[p], strlen(prefix[p])) ||
+				    strcmp(sorted[i], after) <= 0)
+					continue;
+				assert_true((ssize_t)n < got);
+				assert_string_equal(e[n].name, sorted[i]);
+				assert_int_equal(e[n].size, strlen(sorted[i]));
+				n++;
+			}
+			assert_int_equal(got, n);
+		}
+	}
+	/* A start that is no object, and one in a folder that is not there. */
+	assert_int_equal(list(x, "seg/", "seg/0000000000000/001", e, 2), 2);
+	assert_string_equal(e[0].name, "seg/0000000000000/fff");
+	assert_int_equal(list(x, "seg/", "seg/0000000000001/fff", e, 2), 1);
+	assert_int_equal(list(x, "", "a/1", e, 1), 1);
+	assert_string_equal(e[0].name, "a/1/2/3");
+	assert_int_equal(list(x, "", "zzz", e, 1), 0);
+}
+
+static void longest_name(struct fixture *x)
+{
+	char name[STORE_NAME_MAX];
+	struct store_entry e[2];
+
+	memset(name, 'x', sizeof(name));
+	for (int i = 9; i < 250; i += 10)
+		name[i] = '/';
+	name[STORE_NAME_MAX - 1] = '\0';
+	assert_int_equal(store_name_check(name), 0);
+	assert_int_equal(put(x, name, "1", 1), 0);
+	assert_int_equal(list(x, "", "", e, 2), 1);
+	assert_string_equal(e[0].name, name);
+	assert_int_equal(del(x, name), 0);
+}
+
+/* ---- S1: of racing puts one wins --------------------------------------------------------------- */
+
+struct racer {
+	struct call c;
+	char body[64];
+	struct iovec iov;
+};
+
+static void race_once(struct fixture *x, const char *name, struct racer *r, int n)
+{
+	int won = 0, winner = -1, left = n;
+	char buf[64];
+
+	core_lock(&x->core);
+	for (int i = 0; i < n; i++) {
+		start(x, &r[i].c, STORE_PUT, name);
+		snprintf(r[i].body, sizeof(r[i].body), "racer %d of %s", i, name);
+		r[i].iov = (struct iovec){ r[i].body, sizeof(r[i].body) };
+		r[i].c.r.iov = &r[i].iov;
+		r[i].c.r.niov = 1;
+		store_submit(x->s, &r[i].c.r);
+	}
+	while (left) {
+		if (x->inner)
+			mem_run(x->inner);
+		else
+			core_wait(&x->core, UINT64_MAX);
+		left = 0;
+		for (int i = 0; i < n; i++)
+			left += !r[i].c.done;
+	}
+	core_unlock(&x->core);
+	for (int i = 0; i < n; i++) {
+		if (!r[i].c.r.res) {
+			won++;
+			winner = i;
+		} else {
+			assert_int_equal(r[i].c.r.res, -EEXIST);
+		}
+	}
+	assert_int_equal(won, 1);
+	assert_int_equal(get(x, name, 0, buf, sizeof(buf), NULL), sizeof(buf));
+	assert_memory_equal(buf, r[winner].body, sizeof(buf));
+}
+
+static void racing(struct fixture *x)
+{
+	static struct racer r[8];
+	char name[32];
+
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "race/%d/%d", i / 4, i);
+		race_once(x, name, r, 8);
+	}
+}
+
+/* Runs @test on every kind. */
+static void each(void (*test)(struct fixture *x))
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct fixture x;
+
+		begin(&x, &kinds[i]);
+		test(&x);
+		end(&x);
+	}
+}
+
+#define EACH(test) static void each_##test(void **state) { (void)state; each(test); }
+EACH(put_get)
+EACH(create_only)
+EACH(delete)
+EACH(pieces)
+EACH(listing)
+EACH(longest_name)
+EACH(racing)
+
+/* ---- the file store alone -------------------------------------------------------------------- */
+
+#define PROCESSES	6
+#define NAMES		40
+
+/* What a child does: tries every name, writes which it won. */
+static int child(const char *dir, int id, int go)
+{
+	struct fixture x = { .kind = &kinds[1] };
+	char name[32], body[32], c;
+
+	if (core_init(&x.core, NULL, NULL) || file_open(&x.s, dir, 0, &x.core, 2))
+		return 1;
+	if (read(go, &c, 1))		/* until the parent closes it: all at once */
+		return 1;
+	snprintf(body, sizeof(body), "process %d", id);
+	for (int i = 0; i < NAMES; i++) {
+		ssize_t rc;
+
+		snprintf(name, sizeof(name), "p/%d/%d", i / 5, i);
+		rc = put(&x, name, body, sizeof(body));
+		if (!rc) {
+			snprintf(name, sizeof(name), "won/%d/%d", i, id);
+			rc = put(&x, name, body, sizeof(body));
+			if (rc)
+				return 2;
+		} else if (rc != -EEXIST) {
+			return 3;
+		}
+	}
+	store_close(x.s);
+	core_destroy(&x.core);
+	return 0;
+}
+
+static void racing_processes(void **state)
+{
+	struct store_entry e[PROCESSES * NAMES];
+	struct fixture x;
+	pid_t pid[PROCESSES];
+	int go[2];
+
+	(void)state;
+	memset(&x, 0, sizeof(x));
+	x.kind = &kinds[1];
+	x.dir = tempdir_make();
+	assert_int_equal(pipe(go), 0);
+	for (int i = 0; i < PROCESSES; i++) {
+		pid[i] = fork();
+		assert_true(pid[i] >= 0);
+		if (!pid[i]) {
+			close(go[1]);
+			_exit(child(x.dir, i, go[0]));
+		}
+	}
+	close(go[0]);
+	close(go[1]);
+	for (int i = 0; i < PROCESSES; i++) {
+		int status = -1;
+
+		assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(core_init(&x.core, NULL, NULL), 0);
+	assert_int_equal(file_open(&x.s, x.dir, 0, &x.core, 2), 0);
+	assert_int_equal(list(&x, "p/", "", e, PROCESSES * NAMES), NAMES);
+	assert_int_equal(list(&x, "won/", "", e, PROCESSES * NAMES), NAMES);
+	for (int i = 0; i < NAMES; i++) {
+		char name[32], body[32], want[32];
+		int n, id;
+
+		assert_int_equal(sscanf(e[i].name, "won/%d/%d", &n, &id), 2);
+		snprintf(name, sizeof(name), "p/%d/%d", n / 5, n);
+		assert_int_equal(get(&x, name, 0, body, sizeof(body), NULL), sizeof(body));
+		memset(want, 0, sizeof(want));
+		snprintf(want, sizeof(want), "process %d", id);
+		assert_string_equal(body, want);
+	}
+	end(&x);
+}
+
+static unsigned int count_files(const char *dir)
+{
+	char cmd[600];
+	unsigned int n = 0;
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "find '%s' -type f | wc -l", dir);
+	f = popen(cmd, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%u", &n), 1);
+	pclose(f);
+	return n;
+}
+
+static void touch(const char *dir, const char *name)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* Temporaries go when their owner has died, and only then. */
+static void leftovers(void **state)
+{
+	struct fixture x, y;
+	char tmp[300];
+
+	(void)state;
+	begin(&x, &kinds[1]);
+	snprintf(tmp, sizeof(tmp), "%s/.tmp", x.dir);
+	assert_int_equal(put(&x, "a", "1", 1), 0);
+	assert_int_equal(put(&x, "a", "1", 1), -EEXIST);
+	assert_int_equal(count_files(tmp), 0);
+	touch(tmp, "123.abc");
+	/* Another one who opens the store finds us here, and leaves it. */
+	memset(&y, 0, sizeof(y));
+	assert_int_equal(core_init(&y.core, NULL, NULL), 0);
+	assert_int_equal(file_open(&y.s, x.dir, 0, &y.core, 1), 0);
+	assert_int_equal(count_files(tmp), 1);
+	store_close(y.s);
+	store_close(x.s);
+	assert_int_equal(file_open(&x.s, x.dir, 0, &x.core, 1), 0);
+	assert_int_equal(count_files(tmp), 0);
+	assert_int_equal(get(&x, "a", 0, NULL, 0, NULL), 0);
+	core_destroy(&y.core);
+	end(&x);
+}
+
+/* What is no object is neither listed nor followed. */
+static void strangers(void **state)
+{
+	struct store_entry e[4];
+	char path[300], buf[4];
+	struct fixture x;
+
+	(void)state;
+	begin(&x, &kinds[1]);
+	assert_int_equal(put(&x, "d/a", "1", 1), 0);
+	touch(x.dir, "README.txt");
+	touch(x.dir, "d/Upper");
+	touch(x.dir, "d/.hidden");
+	snprintf(path, sizeof(path), "%s/d/link", x.dir);
+	assert_int_equal(symlink("a", path), 0);
+	snprintf(path, sizeof(path), "%s/d/fifo", x.dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(list(&x, "", "", e, 4), 1);
+	assert_string_equal(e[0].name, "d/a");
+	assert_int_equal(get(&x, "d/link", 0, buf, 4, NULL), -ENOENT);
+	assert_int_equal(get(&x, "d/fifo", 0, buf, 4, NULL), -ENOENT);
+	end(&x);
+}
+
+static void cannot_open(void **state)
+{
+	char *dir = tempdir_make(), path[300];
+	struct store *s = NULL;
+	struct core core;
+
+	(void)state;
+	assert_int_equal(core_init(&core, NULL, NULL), 0);
+	snprintf(path, sizeof(path), "%s/none", dir);
+	assert_int_equal(file_open(&s, path, 0, &core, 1), -ENOENT);
+	assert_int_equal(file_open(&s, "relative", 0, &core, 1), -EINVAL);
+	assert_int_equal(file_open(&s, path, FILE_CREATE, &core, 1), 0);
+	store_close(s);
+	assert_int_equal(file_open(&s, path, FILE_CREATE, &core, 1), 0);
+	store_close(s);
+	snprintf(path, sizeof(path), "%s/none/below/it", dir);
+	assert_int_equal(file_open(&s, path, FILE_CREATE, &core, 1), -ENOENT);
+	touch(dir, "file");
+	snprintf(path, sizeof(path), "%s/file", dir);
+	assert_int_equal(file_open(&s, path, 0, &core, 1), -ENOTDIR);
+	core_destroy(&core);
+	tempdir_remove(dir);
+}
+
+/* A full disk: -ENOSPC, no object, nothing left, and all is well once there is room. */
+static void disk_full(void **state)
+{
+	size_t len = 3 << 20;
+	char *dir, cmd[400];
+	struct fixture x;
+	void *body;
+
+	(void)state;
+	dir = tempdir_make();
+	snprintf(cmd, sizeof(cmd), "mount -t tmpfs -o size=4m,mode=700 zerofs-test '%s' 2>/dev/null",
+		 dir);
+	if (geteuid() || system(cmd)) {
+		tempdir_remove(dir);
+		skip();
+	}
+	memset(&x, 0, sizeof(x));
+	x.kind = &kinds[1];
+	body = calloc(1, len);
+	assert_non_null(body);
+	assert_int_equal(core_init(&x.core, NULL, NULL), 0);
+	assert_int_equal(file_open(&x.s, dir, 0, &x.core, 2), 0);
+	assert_int_equal(put(&x, "a", body, len), 0);
+	assert_int_equal(put(&x, "b", body, len), -ENOSPC);
+	assert_int_equal(get(&x, "b", 0, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(count_files(dir), 1);
+	assert_int_equal(del(&x, "a"), 0);
+	assert_int_equal(put(&x, "b", body, len), 0);
+	snprintf(cmd, sizeof(cmd), "mount -o remount,ro '%s'", dir);
+	if (!system(cmd)) {
+		assert_int_equal(put(&x, "c", body, 1), -EROFS);
+		assert_int_equal(del(&x, "b"), -EROFS);
+		assert_int_equal(get(&x, "b", 0, NULL, 0, NULL), 0);
+	}
+	end(&x);
+	free(body);
+	snprintf(cmd, sizeof(cmd), "umount '%s'", dir);
+	assert_int_equal(system(cmd), 0);
+	tempdir_remove(dir);
+}
+
+static void names(void **state)
+{
+	static const char *const bad[] = {
+		"", "/", "/a", "a/", "a//b", "A", "a.b", "a_b", "a b", "../a", "a\n", "\xc3\xa4",
+	};
+	char name[STORE_NAME_MAX + 1];
+
+	(void)state;
+	assert_int_equal(store_name_check("seg/0000000000000/000"), 0);
+	assert_int_equal(store_name_check("a"), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(store_name_check(bad[i]), -EINVAL);
+	memset(name, 'a', sizeof(name));
+	name[STORE_NAME_MAX] = '\0';
+	assert_int_equal(store_name_check(name), -EINVAL);
+	name[STORE_NAME_MAX - 1] = '\0';
+	assert_int_equal(store_name_check(name), 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names),
+		cmocka_unit_test(each_put_get),
+		cmocka_unit_test(each_create_only),
+		cmocka_unit_test(each_delete),
+		cmocka_unit_test(each_pieces),
+		cmocka_unit_test(each_listing),
+		cmocka_unit_test(each_longest_name),
+		cmocka_unit_test(each_racing),
+		cmocka_unit_test(racing_processes),
+		cmocka_unit_test(leftovers),
+		cmocka_unit_test(strangers),
+		cmocka_unit_test(cannot_open),
+		cmocka_unit_test(disk_full),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
