@@ -257,6 +257,7 @@ static void pieces(struct fixture *x)
 	assert_non_null(back);
 	for (size_t i = 0; i < len; i++)
 		all[i] = (uint8_t)testrand_u64();
+	testrand_system();	/* the store has threads that draw too */
 	for (int i = 0; i < NR; i++) {
 		iov[i].iov_base = all + at;
 		at += iov[i].iov_len;
@@ -672,6 +673,7 @@ static void names(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(racing_processes),	/* first: it forks, and no thread is there yet */
 		cmocka_unit_test(names),
 		cmocka_unit_test(each_put_get),
 		cmocka_unit_test(each_create_only),
@@ -680,7 +682,6 @@ int main(void)
 		cmocka_unit_test(each_listing),
 		cmocka_unit_test(each_longest_name),
 		cmocka_unit_test(each_racing),
-		cmocka_unit_test(racing_processes),
 		cmocka_unit_test(leftovers),
 		cmocka_unit_test(strangers),
 		cmocka_unit_test(cannot_open),
