@@ -92,6 +92,8 @@ static int make(const struct format *fm, const struct keys_secret *secret)
 	struct host *h;
 	int rc = host_new(&h, fm->url, HOST_CREATE, 0, err);
 
+	if (rc == -ENOENT)
+		return cmd_err("%s; make the folder that is to hold it first", err);
 	if (rc)
 		return cmd_err("%s", err);
 	core_lock(&h->core);

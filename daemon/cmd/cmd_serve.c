@@ -13,6 +13,7 @@
 #include "server/serve.h"
 #include "store/url.h"
 
+#define SERVE_MEMORY	 (512ull << 20)
 #define SERVE_MIN_MEMORY (64ull << 20)
 #define SERVE_MAX_MEMORY (1ull << 40)
 #define SERVE_MAX_QUEUES 4u /* of each kind, unless told otherwise */
@@ -82,6 +83,7 @@ static int take(const struct texts *t, struct serve_conf *c)
 	int rc = 0;
 
 	volume_opts_init(&c->volume);
+	c->volume.memory = SERVE_MEMORY;
 	c->session = (struct session_conf){
 		.grace_ms = ZEROFS_GRACE_DEFAULT_MS,
 		.write_queues = default_queues(),
@@ -112,6 +114,8 @@ static int take(const struct texts *t, struct serve_conf *c)
 	if (!rc && t->depth)
 		rc = cmd_opt_number("depth", t->depth, 1, ZEROFS_MAX_DEPTH, &depth);
 	c->session.depth = (uint32_t)depth;
+	if (c->volume.write_queues < c->session.write_queues)
+		c->volume.write_queues = c->session.write_queues;
 	return rc;
 }
 

@@ -13,6 +13,8 @@
 #include "io.h"
 #include "server/host.h"
 
+#define EXTENTS_SPARE 4u /* beyond two for each write queue */
+
 static int fail(char *err, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 static int fail(char *err, int rc, const char *fmt, ...)
@@ -237,6 +239,36 @@ static int read_log_devices(struct session *s, char *err)
 	return 0;
 }
 
+/*
+ * Every write queue holds on to an extent, and one more has to go round or writes stop for good. So
+ * new devices get as many write queues as there are extents for, two each; those the module has
+ * already are as they are.
+ */
+static int fit_queues(struct session *s, char *err)
+{
+	struct volume_stats st;
+	uint32_t total = 0, fit;
+
+	core_lock(&s->host->core);
+	volume_get_stats(s->volume, &st);
+	core_unlock(&s->host->core);
+	fit = st.bufs_total > EXTENTS_SPARE ?
+		      (uint32_t)(st.bufs_total - EXTENTS_SPARE) / 2 / s->nr_devs :
+		      0;
+	for (uint32_t i = 0; i < s->nr_devs; i++) {
+		struct session_dev *sd = &s->devs[i];
+
+		if (!sd->known && sd->write_queues > fit)
+			sd->write_queues = fit ? fit : 1;
+		total += sd->write_queues;
+	}
+	if (total >= st.bufs_total)
+		return fail(err, -ENOMEM,
+			    "--memory is too little for %u devices with %u write queues; give more",
+			    s->nr_devs, total);
+	return 0;
+}
+
 /* Devices that the module has from an earlier daemon. */
 static int find_kernel_devices(struct session *s, char *err)
 {
@@ -446,6 +478,8 @@ int session_up(struct session *s, const struct volume_recovery *rec, char *err)
 
 	if (!rc && s->attached)
 		rc = find_kernel_devices(s, err);
+	if (!rc)
+		rc = fit_queues(s, err);
 	if (!rc && !s->attached)
 		rc = add_missing(s, err);
 	if (!rc)

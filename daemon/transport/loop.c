@@ -33,6 +33,8 @@ struct loop {
 	struct loop_extent *posted; /* a ring of nr_posted_max */
 	uint32_t nr_posted_max;
 	uint32_t head, tail;
+	pthread_cond_t room; /* an extent was posted, or the end has come */
+	struct list_head waiting; /* loop_reqs in loop_wait() */
 	uint32_t inflight;
 	bool stopped;
 	bool abandoned;
@@ -51,9 +53,10 @@ int loop_new(struct loop **ret, struct core *core, const struct sink *sink, void
 	l->len = len;
 	l->nr_queues = nr_queues;
 	l->nr_posted_max = (uint32_t)(len / IO_BLOCK_SIZE);
+	list_init(&l->waiting);
 	l->queues = calloc(nr_queues, sizeof(*l->queues));
 	l->posted = calloc(l->nr_posted_max, sizeof(*l->posted));
-	if (!l->queues || !l->posted) {
+	if (!l->queues || !l->posted || core_cond_init(&l->room)) {
 		free(l->queues);
 		free(l->posted);
 		free(l);
@@ -71,6 +74,7 @@ void loop_post_buf(struct loop *l, uint32_t id, uint64_t off, uint32_t len)
 	assert(l->tail - l->head < l->nr_posted_max);
 	assert(off <= l->len && len <= l->len - off);
 	l->posted[l->tail++ % l->nr_posted_max] = (struct loop_extent){ off, len, id };
+	pthread_cond_broadcast(&l->room);
 }
 
 /*
@@ -85,7 +89,7 @@ static int room(struct loop *l, struct loop_queue *lq, uint32_t bytes, uint64_t 
 		if (l->head == l->tail) {
 			l->sink->starved(l->sink->ctx);
 			if (l->head == l->tail)
-				core_wait(l->core, UINT64_MAX);
+				core_wait_on(l->core, &l->room, UINT64_MAX);
 			continue;
 		}
 		l->head++;
@@ -108,6 +112,8 @@ static void loop_done(struct io_req *io)
 	assert(l->inflight > 0);
 	l->inflight--;
 	q->finished = true;
+	if (q->waiter)
+		pthread_cond_signal(q->waiter);
 }
 
 void loop_submit(struct loop *l, uint32_t queue, struct loop_req *q)
@@ -117,6 +123,7 @@ void loop_submit(struct loop *l, uint32_t queue, struct loop_req *q)
 
 	q->loop = l;
 	q->finished = false;
+	q->waiter = NULL;
 	q->io = (struct io_req){
 		.op = q->op,
 		.flags = q->flags,
@@ -151,6 +158,21 @@ void loop_submit(struct loop *l, uint32_t queue, struct loop_req *q)
 	pthread_mutex_unlock(&lq->lock);
 }
 
+/* Core lock held. */
+static void sleep_until_finished(struct loop *l, struct loop_req *q)
+{
+	pthread_cond_t cond;
+
+	core_cond_init(&cond);
+	q->waiter = &cond;
+	list_add_tail(&q->link, &l->waiting);
+	while (!q->finished && !l->abandoned)
+		core_wait_on(l->core, &cond, UINT64_MAX);
+	list_del(&q->link);
+	q->waiter = NULL;
+	pthread_cond_destroy(&cond);
+}
+
 int loop_wait(struct loop_req *q)
 {
 	struct loop *l = q->loop;
@@ -158,8 +180,8 @@ int loop_wait(struct loop_req *q)
 	bool copy;
 
 	core_lock(l->core);
-	while (!q->finished && !l->abandoned)
-		core_wait(l->core, UINT64_MAX);
+	if (!q->finished && !l->abandoned)
+		sleep_until_finished(l, q);
 	if (l->abandoned) {
 		core_unlock(l->core);
 		q->res = -ESHUTDOWN;
@@ -197,14 +219,19 @@ void loop_stop(struct loop *l)
 {
 	core_lock(l->core);
 	l->stopped = true;
+	pthread_cond_broadcast(&l->room);
 	core_unlock(l->core);
 }
 
 void loop_abandon(struct loop *l)
 {
+	struct loop_req *q;
+
 	core_lock(l->core);
 	assert(l->stopped);
 	l->abandoned = true;
+	list_for_each_entry(q, &l->waiting, link)
+		pthread_cond_signal(q->waiter);
 	core_unlock(l->core);
 }
 
@@ -220,6 +247,7 @@ void loop_free(struct loop *l)
 		return;
 	for (uint32_t i = 0; i < l->nr_queues; i++)
 		pthread_mutex_destroy(&l->queues[i].lock);
+	pthread_cond_destroy(&l->room);
 	free(l->queues);
 	free(l->posted);
 	free(l);

@@ -9,6 +9,7 @@
 #ifndef TRANSPORT_LOOP_H
 #define TRANSPORT_LOOP_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,6 +46,8 @@ struct loop_req {
 	struct io_req io;
 	struct io_seg segs[IO_MAX_BLOCKS];
 	struct loop *loop;
+	struct list_head link;
+	pthread_cond_t *waiter;
 	bool finished;
 };
 
