@@ -114,8 +114,7 @@ static int take(const struct texts *t, struct serve_conf *c)
 	if (!rc && t->depth)
 		rc = cmd_opt_number("depth", t->depth, 1, ZEROFS_MAX_DEPTH, &depth);
 	c->session.depth = (uint32_t)depth;
-	if (c->volume.write_queues < c->session.write_queues)
-		c->volume.write_queues = c->session.write_queues;
+	c->volume.write_queues = c->session.write_queues;
 	return rc;
 }
 

@@ -311,7 +311,7 @@ static int recover(struct serve *s, char *err)
 	core_lock(&s->host->core);
 	rc = volume_new(&s->volume, &s->host->env, s->keys, &s->conf->volume);
 	core_unlock(&s->host->core);
-	if (rc == -ENOMEM || rc == -EINVAL) {
+	if (rc == -ENOMEM || rc == -EINVAL || rc == -ERANGE) {
 		core_lock(&s->host->core);
 		snprintf(err, HOST_ERR_LEN, "--%s",
 			 *s->host->last_error ? s->host->last_error : "memory: too little");
