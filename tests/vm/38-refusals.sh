@@ -8,7 +8,7 @@
 z_setup
 z_format v --size 64M
 url=$(z_url v)
-serve=(zerofs serve --memory 96M --state-dir "$Z/state.v")
+serve=(zerofs serve --memory 160M --state-dir "$Z/state.v")
 
 z_start v
 dev=$(z_dev v)
@@ -16,7 +16,7 @@ z_put "$dev" 0 16 mine
 z_flush "$dev"
 z_fails '(served|in use|busy)' "${serve[@]}" --key-file "$Z/key" "$url"
 # With a state folder of its own it must stop at the module.
-z_fails '(served|in use|busy)' zerofs serve --memory 96M --state-dir "$Z/state.other" --key-file "$Z/key" "$url"
+z_fails '(served|in use|busy)' zerofs serve --memory 160M --state-dir "$Z/state.other" --key-file "$Z/key" "$url"
 z_is v LIVE
 z_same "$dev" 0 16 mine || zt_fail "the first daemon was harmed"
 z_put "$dev" 16 16 more

@@ -7,7 +7,7 @@
 . tests/vm/lib.sh
 z_setup
 z_format cp --size 64M
-z_start cp --memory 160M
+z_start cp --memory 256M
 dev=$(z_dev cp)
 
 # Counters: kernel and daemon, in bytes.

@@ -22,7 +22,7 @@ Z_STORE=$Z/store
 # Where a volume's state folder lies.
 Z_STATE=$Z
 # What serve gets besides what a test says. Small, so that tests reach the limits.
-Z_SERVE=(--memory 96M)
+Z_SERVE=(--memory 160M)
 # A program to run the daemon under, with its arguments.
 Z_UNDER=()
 declare -A Z_PID=()
