@@ -63,7 +63,7 @@ static int try_write(struct volume *v, struct io_req *io)
 	rec.op = arena_op_of(io);
 	if (io->op == IO_WRITE)
 		rec.off = io->buf;
-	else if (io->flags & IO_F_NOUNMAP)
+	else if (kind_of(io) == FMT_E_ZERO)
 		rec.flags = FMT_ARENA_NOUNMAP;
 	arena_record(&v->arena, &rec);
 	batch_add(v, d, kind_of(io), io->lba, io->nblocks, io->buf >> IO_BLOCK_SHIFT, rec.wno);

@@ -56,6 +56,19 @@ uint32_t model_op(struct model *m, uint32_t dev, uint64_t lba, uint32_t n, bool 
 	return op;
 }
 
+void model_cut(struct model *m, uint32_t op)
+{
+	size_t i;
+
+	for (i = 0; i < (size_t)m->nr_devs * m->blocks; i++) {
+		struct model_block *b = &m->b[i];
+
+		while (b->nr && b->ev[b->nr - 1].op > op)
+			b->nr--;
+	}
+	m->ops = op;
+}
+
 void model_fill(uint8_t *p, uint32_t op, uint32_t dev, uint64_t lba)
 {
 	struct stamp s = { 0x7a65726f6d6f646cull, lba, op, dev };

@@ -35,6 +35,9 @@ void model_free(struct model *m);
 /* Operation number m->ops + 1 writes (or zeroes) the range. Returns its number. */
 uint32_t model_op(struct model *m, uint32_t dev, uint64_t lba, uint32_t n, bool data);
 
+/* Forgets the operations after @op: they never happened, their numbers are free again. */
+void model_cut(struct model *m, uint32_t op);
+
 /* What operation @op writes to one block: 4096 bytes. Every other operation's compress well. */
 void model_fill(uint8_t *p, uint32_t op, uint32_t dev, uint64_t lba);
 

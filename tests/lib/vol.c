@@ -91,7 +91,7 @@ static void notice(void *ctx, int level, const char *msg)
 	(void)level;
 	w->notices++;
 	snprintf(w->notice, sizeof(w->notice), "%s", msg);
-	if (getenv("ZEROFS_TEST_NOTICES"))
+	if (getenv("ZEROFS_TEST_NOTICES") && *getenv("ZEROFS_TEST_NOTICES"))
 		print_message("notice: %s\n", msg);
 }
 
@@ -127,6 +127,7 @@ void vol_init(struct vol *w, uint64_t seed, uint32_t nr_devs, uint64_t dev_size)
 	testrand_seed(seed);
 	memset(f.uuid, 0x42, sizeof(f.uuid));
 	assert_int_equal(mem_new(&w->mem), 0);
+	w->own_mem = true;
 	env_init(w);
 	assert_int_equal(keys_create(&w->kr, &w->env, f.uuid, f.name, &secret, KEYS_COST_MIN,
 				     "test"), 0);
@@ -138,6 +139,17 @@ void vol_clone(struct vol *w, struct vol *from)
 {
 	memset(w, 0, sizeof(*w));
 	assert_int_equal(mem_clone(from->mem, &w->mem), 0);
+	w->own_mem = true;
+	env_init(w);
+	w->opts = from->opts;
+	w->now = from->now;
+	w->kr = from->kr;
+}
+
+void vol_share(struct vol *w, struct vol *from)
+{
+	memset(w, 0, sizeof(*w));
+	w->mem = from->mem;
 	env_init(w);
 	w->opts = from->opts;
 	w->now = from->now;
@@ -158,7 +170,8 @@ void vol_end(struct vol *w)
 	arena_drop(w);
 	if (w->own_kr)
 		keys_free(w->kr);
-	store_close(w->mem);
+	if (w->own_mem)
+		store_close(w->mem);
 }
 
 static void arena_fresh(struct vol *w)
@@ -276,9 +289,19 @@ static void on_done(struct io_req *io)
 {
 	struct vol_io *x = io->priv;
 
+	struct vol *w = x->w;
+
 	assert_false(x->done);
 	x->done = true;
-	x->w->pending--;
+	w->pending--;
+	if (io->res) {
+		w->failed++;
+	} else if (io->op != IO_READ) {
+		if (io->op != IO_FLUSH && x->op > w->acked)
+			w->acked = x->op;
+		if ((io->op == IO_FLUSH || (io->flags & IO_F_FUA)) && x->op > w->durable)
+			w->durable = x->op;
+	}
 	if (x->heap)
 		free(x);
 }
@@ -335,6 +358,15 @@ void vol_submit(struct vol_io *x, struct vol *w, uint8_t io_op, uint8_t flags, u
 	}
 	volume_submit(w->v, &x->io);
 	check(w);
+}
+
+struct vol_io *vol_io_new(void)
+{
+	struct vol_io *x = calloc(1, sizeof(*x));
+
+	assert_non_null(x);
+	x->heap = true;
+	return x;
 }
 
 int vol_wait(struct vol_io *x)

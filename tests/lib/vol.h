@@ -50,6 +50,10 @@ struct vol {
 	unsigned int notices;
 	char notice[512];		/* the last one */
 	uint32_t pending;		/* requests not answered yet */
+	uint32_t acked;			/* the model's: highest operation answered */
+	uint32_t durable;		/* ... answered by a FLUSH or as FUA */
+	unsigned int failed;		/* requests answered with an error */
+	bool own_mem;
 };
 
 /* One request of the kernel's. */
@@ -58,7 +62,7 @@ struct vol_io {
 	struct io_seg segs[IO_MAX_BLOCKS];
 	struct vol *w;
 	bool done, heap;
-	uint32_t op;			/* the model's number, 0 = none */
+	uint32_t op;			/* the model's number; FLUSH: the highest that it covers; 0 = none */
 };
 
 /* A formatted volume of @nr_devs devices in a world of its own, not attached. */
@@ -66,6 +70,8 @@ void vol_init(struct vol *w, uint64_t seed, uint32_t nr_devs, uint64_t dev_size)
 
 /* A world with a copy of @from's store (and its keys, which @from must outlive); nothing local. */
 void vol_clone(struct vol *w, struct vol *from);
+/* A second host: the same store, everything else of its own. @from outlives it. */
+void vol_share(struct vol *w, struct vol *from);
 void vol_end(struct vol *w);		/* the volume, if any, is killed */
 
 /* New volume on the store. @adopt: the arena that is there is handed on. As volume_recover(). */
@@ -83,6 +89,7 @@ void vol_advance(struct vol *w, uint64_t us);
 /* Submits; the answer comes with later steps. A WRITE's bytes are made by model_fill() with @op. */
 void vol_submit(struct vol_io *x, struct vol *w, uint8_t io_op, uint8_t flags, uint32_t dev,
 		uint64_t lba, uint32_t nblocks, uint32_t op);
+struct vol_io *vol_io_new(void);	/* one that frees itself when it is answered */
 int vol_wait(struct vol_io *x);		/* until it is answered; its res */
 
 /* Submit and wait. READ: the bytes into @buf, and release. */

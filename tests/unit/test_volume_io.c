@@ -11,10 +11,11 @@
 
 #include <cmocka.h>
 
+#include "lib/run.h"
 #include "lib/testrand.h"
 #include "lib/vol.h"
 
-#define BLOCKS	3072u
+#define BLOCKS	RUN_BLOCKS
 
 /* One write, flushed; read before the flush, after it, and by a second daemon. */
 static void test_smoke(void **state)
@@ -43,10 +44,54 @@ static void test_smoke(void **state)
 	model_free(&m);
 }
 
+/* Every read shows all that was submitted before it; a new start shows no less than what was flushed. */
+static void random_run(uint64_t seed)
+{
+	struct run r;
+	uint32_t i, at;
+
+	run_begin(&r, seed, 1 + seed % 3);
+	for (i = 0; i < 1200; i++) {
+		run_op(&r);
+		if (testrand_below(100) == 0)
+			vol_assert_prefix(&r.w, &r.m, r.m.ops, r.m.ops);
+		if (testrand_below(200) == 0) {
+			vol_settle(&r.w);
+			vol_kill(&r.w);
+			assert_int_equal(vol_attach(&r.w, false), 0);
+			at = vol_assert_prefix(&r.w, &r.m, r.w.durable, r.m.ops);
+			/* what is beyond is gone: the history goes on from there */
+			model_cut(&r.m, at);
+			r.w.durable = at;
+		}
+		if (testrand_below(300) == 0) {
+			at = r.m.ops;
+			assert_int_equal(vol_detach(&r.w), 0);
+			assert_int_equal(vol_attach(&r.w, false), 0);
+			assert_int_equal(r.w.rec.segments_replayed, 0);
+			vol_assert_prefix(&r.w, &r.m, at, at);
+			r.w.durable = at;
+		}
+	}
+	assert_int_equal(vol_flush(&r.w), 0);
+	vol_assert_store(&r.w, &r.m, r.m.ops, r.m.ops);
+	run_end(&r);
+}
+
+static void test_random(void **state)
+{
+	uint64_t seed;
+
+	(void)state;
+	for (seed = 1; seed <= 12; seed++)
+		random_run(seed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_smoke),
+		cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
