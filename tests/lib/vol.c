@@ -61,6 +61,8 @@ static int wait_for(void *ctx, const bool *done)
 	while (!*done) {
 		if (w->stop_after && ++steps > w->stop_after)
 			return -EINTR;
+		if (w->beside && testrand_below(2))
+			vol_step(w->beside);
 		if (!vol_step(w) && !*done)
 			return -EINTR;
 	}

@@ -54,6 +54,7 @@ struct vol {
 	uint32_t durable;		/* ... answered by a FLUSH or as FUA */
 	unsigned int failed;		/* requests answered with an error */
 	bool own_mem;
+	struct vol *beside;		/* another world that goes on while this one waits */
 };
 
 /* One request of the kernel's. */
