@@ -79,7 +79,9 @@ static bool seg_ok(const struct fmt_seg *s)
 		return false;
 	if (s->type == FMT_SEG_GC && !fmt_is_zero(s->prev_hash, FMT_HASH_LEN))
 		return false;
-	if (s->resume_at || s->resume_wno || !fmt_is_zero(s->journal, FMT_UUID_LEN))
+	if (s->resume_at && (s->type != FMT_SEG_DATA || s->resume_at > s->seq))
+		return false;
+	if (s->resume_wno || !fmt_is_zero(s->journal, FMT_UUID_LEN))
 		return false;
 	if (!s->key_gen || !s->wno_first || s->wno_first > s->wno_last)
 		return false;

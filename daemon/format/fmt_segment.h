@@ -32,7 +32,8 @@
  * @nonce:	the writer's: tells a lost response from somebody else's object
  * @wno_first, @wno_last: log records in it, >= 1. Fence: 0 and the last wno known before it. gc: oldest
  *		and newest birth
- * @resume_at:	fence: the log goes on in this slot
+ * @resume_at:	fence: the log goes on in this slot. Data: every object of the log in a lower slot was durable when
+ *		this one was made (0: not said), so that the loss of one shows
  * @resume_wno:	fence: and with this number
  * @journal:	fence: the owner's journal, or zeros
  * @created_us:	wall clock, for people

@@ -193,6 +193,8 @@ int head_read(struct volume *v, uint64_t version, struct fmt_head *ret)
 				    keys_get(v->kr, KEYS_HEAD));
 	if (err == -EBADMSG)
 		notice_say(&v->env, NOTICE_ERR, "object %s: damaged, or not of this volume", name);
+	else if (err == -EPROTONOSUPPORT)
+		notice_say(&v->env, NOTICE_ERR, "object %s: made by a later version", name);
 	sio_drop(s);
 	return err;
 }

@@ -7,8 +7,8 @@
  *   fence, epoch < mine	the same checks: go to its resume_at
  *   mine (my nonce)		a fence whose answer was lost: done
  *   anything, epoch >= mine	somebody newer owns the volume: -ESTALE
- *   free			any slot >= n + W taken: an object was lost: -ENODATA. Else create the fence here; taken
- *				meanwhile: look at n again
+ *   free			any slot >= n + W taken, or one behind n that says that n was durable: an object was lost:
+ *				-ENODATA. Else create the fence here; taken meanwhile: look at n again
  * Failure modes: whatever does not authenticate, is shorter than it says, or does not continue the chain: -EBADMSG with a
  * notice. Nothing was overwritten in any of these.
  */
@@ -60,11 +60,30 @@ static struct sio *start_get(struct volume *v, uint64_t seq, size_t len)
 	return s;
 }
 
-/* The beginning of the object in slot w->seq, with the slots behind it under way. [waits] */
+/* The beginning of the object in slot @seq. [waits] */
+static int peek(struct walk *w, uint64_t seq, struct sio **ret)
+{
+	uint32_t i = seq % AHEAD;
+	int err;
+
+	if (!w->ahead[i] || w->ahead_seq[i] != seq) {
+		sio_drop(w->ahead[i]);
+		w->ahead[i] = start_get(w->v, seq, FIRST_READ);
+		w->ahead_seq[i] = seq;
+		if (!w->ahead[i])
+			return -ENOMEM;
+	}
+	*ret = w->ahead[i];
+	err = sio_wait(*ret);
+	if (err)
+		return err;
+	return (*ret)->res < 0 ? (int)(*ret)->res : 0;
+}
+
+/* The same of slot w->seq, with the slots behind it under way. [waits] */
 static int slot_get(struct walk *w, struct sio **ret)
 {
 	uint64_t seq;
-	int err;
 
 	for (seq = w->seq; seq < w->seq + AHEAD; seq++) {
 		uint32_t i = seq % AHEAD;
@@ -77,11 +96,7 @@ static int slot_get(struct walk *w, struct sio **ret)
 		if (!w->ahead[i])
 			return -ENOMEM;
 	}
-	*ret = w->ahead[w->seq % AHEAD];
-	err = sio_wait(*ret);
-	if (err)
-		return err;
-	return (*ret)->res < 0 ? (int)(*ret)->res : 0;
+	return peek(w, w->seq, ret);
 }
 
 /* Header and table of a segment whose table is longer than what was read. [waits] */
@@ -247,7 +262,7 @@ static int take_object(struct walk *w, struct sio *s)
 		return 1;
 	}
 	if (seg.epoch >= v->epoch)
-		return -ESTALE;
+		return complain(w, "written by a newer owner than the newest head tells of", -ESTALE);
 	if (s->req.size != seg.object_len)
 		return complain(w, "shorter or longer than its header says", -EBADMSG);
 	err = check_seen(w, &seg);
@@ -279,6 +294,34 @@ static int take_object(struct walk *w, struct sio *s)
 	return 0;
 }
 
+/*
+ * Slots (n, n + W) may hold what an earlier owner had under way. One that says that n was durable when it was made, or a
+ * fence, whose maker must have seen n, proves that n was lost. [waits]
+ */
+static int check_behind(struct walk *w)
+{
+	struct volume *v = w->v;
+	uint64_t seq;
+
+	for (seq = w->seq + 1; seq < w->seq + v->window; seq++) {
+		struct fmt_seg seg;
+		struct sio *s;
+		int err = peek(w, seq, &s);
+
+		if (err == -ENOENT)
+			continue;
+		if (err)
+			return err;
+		if (fmt_seg_header_open(&seg, s->body, s->res, v->uuid, 0, seq,
+					keys_get(v->kr, KEYS_HEADER)))
+			continue;
+		if (seg.type == FMT_SEG_FENCE || seg.resume_at > w->seq)
+			return complain(w, "missing, though an object behind it was made when it was there",
+					-ENODATA);
+	}
+	return 0;
+}
+
 /* Nothing in slot w->seq: is that the end of the log? [waits] */
 static int check_gap(struct walk *w)
 {
@@ -300,6 +343,8 @@ static int check_gap(struct walk *w)
 		err = -ENODATA;
 	}
 	sio_drop(s);
+	if (!err)
+		err = check_behind(w);
 	if (!err && v->seen.commit_seq >= w->seq)
 		err = complain(w, "missing, though this host has seen the log go on", -ENODATA);
 	return err;

@@ -300,6 +300,7 @@ static void start_finish(struct volume *v, struct batch *b)
 	memcpy(s->nonce, v->nonce, sizeof(s->nonce));
 	s->wno_first = b->first_wno;
 	s->wno_last = b->last_wno;
+	s->resume_at = v->lowest_seq;
 	s->created_us = clock_real_us(v->env.clock);
 	memcpy(s->prev_hash, v->chain, sizeof(s->prev_hash));
 	buf_reset(&b->head);
