@@ -36,30 +36,31 @@ def machine():
 
 
 class Run:
-    """One fio job on one target."""
+    """One fio job on one target: the best of its rounds, since all that disturbs a round makes it slower; counts are of all."""
 
-    def __init__(self, out, target, job, queues):
-        base = os.path.join(out, f"{target}.{job}.{queues}")
-        fio = load(base + ".fio")["jobs"][0]
-        side = fio["read"] if fio["read"]["total_ios"] else fio["write"]
-        self.iops = side["iops"]
-        self.mib_s = side["bw_bytes"] / (1 << 20)
-        self.p50_us = side["clat_ns"]["percentile"]["50.000000"] / 1000
-        before, after = load(base + ".before"), load(base + ".after")
-        self.per_io = {}
-        if after:
-            done = after["requests"] - before["requests"]
-            for what in ("syscalls", "wakeups"):
-                self.per_io[what] = (after[what] - before[what]) / done
+    def __init__(self, bases):
+        self.iops = 0
+        counts = {}
+        for base in bases:
+            fio = load(base + ".fio")["jobs"][0]
+            if fio["error"]:
+                sys.exit(f"driver.py: {base}: fio met an error")
+            side = fio["read"] if fio["read"]["total_ios"] else fio["write"]
+            self.iops = max(self.iops, side["iops"])
+            before, after = load(base + ".before"), load(base + ".after")
+            for what, value in after.items():
+                counts[what] = counts.get(what, 0) + value - before[what]
+        done = counts.pop("requests", 0)
+        self.per_io = {what: value / done for what, value in counts.items()}
 
 
 def collect(out):
-    runs = {}
+    bases = {}
     for name in sorted(os.listdir(out)):
         if name.endswith(".fio"):
-            target, job, queues, _ = name.split(".")
-            runs[(target, job, int(queues))] = Run(out, target, job, int(queues))
-    return runs
+            target, job, queues, _, _ = name.split(".")
+            bases.setdefault((target, job, int(queues)), []).append(os.path.join(out, name[:-4]))
+    return {key: Run(value) for key, value in bases.items()}
 
 
 def label(job, queues):
