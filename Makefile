@@ -157,7 +157,7 @@ module: $(foreach k,$(KV),$(B)/module/$(k)/zerofs.ko)
 $(B)/module/%/zerofs.ko: $(MODULE_SRCS)
 	$(call say,KMOD,$*)
 	$(call MODULE_LINKS,$*)
-	$(Q)$(call MODULE_MAKE,$*) W=1 modules $(if $(V),,>$(B)/module/$*/log 2>&1 || { cat $(B)/module/$*/log >&2; exit 1; })
+	+$(Q)$(call MODULE_MAKE,$*) W=1 modules $(if $(V),,>$(B)/module/$*/log 2>&1 || { cat $(B)/module/$*/log >&2; exit 1; })
 	$(Q)if grep -n 'warning:' $(B)/module/$*/log >&2; then rm -f $@; echo "module: warnings with W=1" >&2; exit 1; fi
 	$(Q)touch $@
 
