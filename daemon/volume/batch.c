@@ -350,7 +350,8 @@ int batch_cut(struct volume *v)
 {
 	struct batch *b = v->open;
 
-	qsort(b->leaves, b->nr_leaves, sizeof(*b->leaves), by_leaf);
+	if (b->nr_leaves)
+		qsort(b->leaves, b->nr_leaves, sizeof(*b->leaves), by_leaf);
 	b->pieces = malloc((count_pieces(v, b) + 1) * sizeof(*b->pieces));
 	if (!b->pieces)
 		return -ENOMEM;

@@ -296,9 +296,9 @@ static int take_object(struct walk *w, struct sio *s)
 
 /*
  * Slots (n, n + W) may hold what an earlier owner had under way. One that says that n was durable when it was made, or a
- * fence, whose maker must have seen n, proves that n was lost. [waits]
+ * fence, whose maker must have seen n, proves that n was there. 1: proved. [waits]
  */
-static int check_behind(struct walk *w)
+static int proof_behind(struct walk *w)
 {
 	struct volume *v = w->v;
 	uint64_t seq;
@@ -316,14 +316,13 @@ static int check_behind(struct walk *w)
 					keys_get(v->kr, KEYS_HEADER)))
 			continue;
 		if (seg.type == FMT_SEG_FENCE || seg.resume_at > w->seq)
-			return complain(w, "missing, though an object behind it was made when it was there",
-					-ENODATA);
+			return 1;
 	}
 	return 0;
 }
 
-/* Nothing in slot w->seq: is that the end of the log? [waits] */
-static int check_gap(struct walk *w)
+/* So does any slot >= n + W that is taken. [waits] */
+static int proof_far_behind(struct walk *w)
 {
 	struct volume *v = w->v;
 	char after[FMT_NAME_MAX];
@@ -336,18 +335,34 @@ static int check_gap(struct walk *w)
 		return -ENOMEM;
 	sio_start(s, VOL_TRIES);
 	err = sio_wait(s);
-	if (!err && s->res < 0)
-		err = (int)s->res;
-	if (!err && s->res > 0) {
-		complain(w, "missing, though objects far behind it exist: the log has a hole", 0);
-		err = -ENODATA;
-	}
-	sio_drop(s);
 	if (!err)
-		err = check_behind(w);
-	if (!err && v->seen.commit_seq >= w->seq)
-		err = complain(w, "missing, though this host has seen the log go on", -ENODATA);
+		err = s->res < 0 ? (int)s->res : s->res > 0;
+	sio_drop(s);
 	return err;
+}
+
+/*
+ * Nothing was in slot w->seq: is that the end of the log? 0: yes. -EEXIST: something is there now: an earlier owner that is
+ * still alive may have put it, and more behind it, since we looked. [waits]
+ */
+static int check_gap(struct walk *w)
+{
+	int err = proof_far_behind(w);
+	struct sio *s;
+
+	if (!err)
+		err = proof_behind(w);
+	if (err < 0)
+		return err;
+	if (!err && w->v->seen.commit_seq < w->seq)
+		return 0;
+	drop_ahead(w);
+	err = peek(w, w->seq, &s);
+	if (!err)
+		return -EEXIST;
+	if (err != -ENOENT)
+		return err;
+	return complain(w, "missing, though the log went on behind it: it was lost", -ENODATA);
 }
 
 /* Creates the fence. 0: it is there; -EEXIST: the slot was taken meanwhile. [waits] */

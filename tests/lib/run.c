@@ -65,3 +65,10 @@ void run_end(struct run *r)
 	vol_end(&r->w);
 	model_free(&r->m);
 }
+
+uint64_t run_seeds(uint64_t n)
+{
+	const char *s = getenv("SEEDS");
+
+	return s && *s ? strtoull(s, NULL, 10) : n;
+}

@@ -26,4 +26,7 @@ void run_op(struct run *r);
 /* A FLUSH that covers all so far, not waited for. */
 void run_flush(struct run *r);
 
+/* @n, or as many seeds as the environment's SEEDS says. */
+uint64_t run_seeds(uint64_t n);
+
 #endif

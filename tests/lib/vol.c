@@ -105,6 +105,7 @@ static void env_init(struct vol *w)
 	w->clock.ops = &clock_ops;
 	w->disk.ops = &disk_ops;
 	w->now = 1000000;
+	list_init(&w->ios);
 	w->check = true;
 	inline_init(&w->exec);
 	net_init(&w->net, w->mem);
@@ -195,6 +196,13 @@ static void let_go(struct vol *w)
 	volume_free(w->v);
 	w->v = NULL;
 	w->check = true;
+	while (!list_empty(&w->ios)) {
+		struct vol_io *x = list_first_entry(&w->ios, struct vol_io, link);
+
+		list_del(&x->link);
+		free(x);
+	}
+	w->pending = 0;
 	w->nr_posts = 0;
 	memset(w->cur, 0, sizeof(w->cur));
 }
@@ -304,8 +312,10 @@ static void on_done(struct io_req *io)
 		if ((io->op == IO_FLUSH || (io->flags & IO_F_FUA)) && x->op > w->durable)
 			w->durable = x->op;
 	}
-	if (x->heap)
+	if (x->heap) {
+		list_del(&x->link);
 		free(x);
+	}
 }
 
 static uint64_t alloc(struct vol *w, uint32_t queue, uint32_t nblocks)
@@ -352,6 +362,9 @@ void vol_submit(struct vol_io *x, struct vol *w, uint8_t io_op, uint8_t flags, u
 	x->io.done = on_done;
 	x->io.priv = x;
 	w->pending++;
+	list_init(&x->link);
+	if (heap)
+		list_add_tail(&x->link, &w->ios);
 	if (io_op == IO_WRITE) {
 		x->io.buf = alloc(w, x->io.queue, nblocks);
 		for (i = 0; i < nblocks; i++)

@@ -54,6 +54,7 @@ struct vol {
 	uint32_t durable;		/* ... answered by a FLUSH or as FUA */
 	unsigned int failed;		/* requests answered with an error */
 	bool own_mem;
+	struct list_head ios;		/* self-freeing requests not answered yet */
 	struct vol *beside;		/* another world that goes on while this one waits */
 };
 
@@ -62,6 +63,7 @@ struct vol_io {
 	struct io_req io;
 	struct io_seg segs[IO_MAX_BLOCKS];
 	struct vol *w;
+	struct list_head link;
 	bool done, heap;
 	uint32_t op;			/* the model's number; FLUSH: the highest that it covers; 0 = none */
 };

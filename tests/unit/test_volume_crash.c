@@ -56,7 +56,7 @@ static void test_cut_at_every_mutation(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 100; seed < 106; seed++)
+	for (seed = 100; seed < 100 + run_seeds(6); seed++)
 		cut_run(seed, 0);
 }
 
@@ -65,7 +65,7 @@ static void test_cut_with_faults(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 200; seed < 206; seed++)
+	for (seed = 200; seed < 200 + run_seeds(6); seed++)
 		cut_run(seed, 100);
 }
 
@@ -83,7 +83,6 @@ static void adopt_run(uint64_t seed)
 		if (testrand_below(40))
 			continue;
 		vol_kill(&r.w);
-		r.w.pending = 0;
 		while (testrand_below(3) == 0) {
 			r.w.stop_after = 1 + testrand_below(30);
 			if (vol_attach(&r.w, true)) {
@@ -117,7 +116,7 @@ static void test_adoption(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 300; seed < 312; seed++)
+	for (seed = 300; seed < 300 + run_seeds(12); seed++)
 		adopt_run(seed);
 }
 
