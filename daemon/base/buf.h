@@ -19,7 +19,8 @@ struct buf {
 #define BUF_INIT	{ NULL, 0, 0, 0 }
 
 void buf_init(struct buf *b);
-void buf_free(struct buf *b);			/* releases the memory; @b is empty and usable again */
+/* releases the memory; @b is empty and usable again */
+void buf_free(struct buf *b);
 void buf_reset(struct buf *b);			/* empties, keeps the memory, forgets the error */
 int buf_err(const struct buf *b);		/* 0 or -ENOMEM */
 
@@ -30,23 +31,5 @@ void buf_put(struct buf *b, const void *p, size_t n);
 void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_var(struct buf *b, uint64_t v);	/* LEB128, shortest form */
 void buf_put_zig(struct buf *b, int64_t v);	/* zigzag, then LEB128 */
-
-/*
- * Reading: a cursor over bytes that somebody else owns. Sticky too: after a read beyond the end or of
- * a malformed number everything reads as 0 and cur_err() says -EBADMSG.
- */
-struct cur {
-	const uint8_t *p;
-	const uint8_t *end;
-	int err;
-};
-
-void cur_init(struct cur *c, const void *p, size_t len);
-int cur_err(const struct cur *c);
-size_t cur_left(const struct cur *c);
-const uint8_t *cur_bytes(struct cur *c, size_t n);	/* NULL on error */
-uint8_t cur_u8(struct cur *c);
-uint64_t cur_var(struct cur *c);			/* refuses what is not the shortest form */
-int64_t cur_zig(struct cur *c);
 
 #endif

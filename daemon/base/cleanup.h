@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Scope-bound release: CLEANUP(free_ptr) char *s = NULL; frees *s at the end of the scope. Never together with
- * goto unwinding of the same thing.
+ * Scope-bound release: CLEANUP(free_ptr) char *s = NULL; frees *s at the end of the scope. Never
+ * together with goto unwinding of the same thing.
  */
 #ifndef BASE_CLEANUP_H
 #define BASE_CLEANUP_H

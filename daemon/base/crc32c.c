@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The SSE4.2 instruction has a latency of 3 cycles and a throughput of 1: three streams over thirds of
- * a chunk keep it busy, and their sums are joined by shifting the first two over what follows them. A
- * shift over a fixed length is a linear map of 32 bits, kept as four tables of 256 words.
+ * The SSE4.2 instruction has a latency of 3 cycles and a throughput of 1: three streams over thirds
+ * of a chunk keep it busy, and their sums are joined by shifting the first two over what follows
+ * them. A shift over a fixed length is a linear map of 32 bits, kept as four tables of 256 words.
  */
 #include "base/crc32c.h"
 
@@ -12,7 +12,7 @@
 
 #include "base/le.h"
 
-#define POLY	0x82f63b78u	/* 0x1edc6f41 reflected */
+#define POLY 0x82f63b78u /* 0x1edc6f41 reflected */
 
 static uint32_t table[8][256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -20,10 +20,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 #ifdef __x86_64__
 #include <nmmintrin.h>
 
-#define THIRD	1024u		/* bytes of one stream */
+#define THIRD 1024u /* bytes of one stream */
 
-static uint32_t shift1[4][256];	/* over THIRD zero bytes */
-static uint32_t shift2[4][256];	/* over 2 * THIRD zero bytes */
+static uint32_t shift1[4][256]; /* over THIRD zero bytes */
+static uint32_t shift2[4][256]; /* over 2 * THIRD zero bytes */
 static bool have_sse42;
 
 static uint32_t shift(const uint32_t t[4][256], uint32_t crc)
@@ -49,8 +49,7 @@ static void make_shift(uint32_t t[4][256], size_t len)
 	}
 }
 
-__attribute__((target("sse4.2")))
-static uint32_t sse42(uint32_t crc, const uint8_t *p, size_t len)
+__attribute__((target("sse4.2"))) static uint32_t sse42(uint32_t crc, const uint8_t *p, size_t len)
 {
 	uint64_t a = crc, v;
 

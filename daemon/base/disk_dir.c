@@ -15,8 +15,8 @@
 #include "base/list.h"
 #include "base/parse.h"
 
-#define NAME_MAX_LEN	200u
-#define LOCK_FILE	"lock"
+#define NAME_MAX_LEN 200u
+#define LOCK_FILE    "lock"
 
 struct disk_dir {
 	struct disk disk;
@@ -26,7 +26,8 @@ struct disk_dir {
 
 static int name_check(const char *name)
 {
-	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+	size_t n =
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
 	return n && !name[n] && n <= NAME_MAX_LEN && name[0] != '.' ? 0 : -EINVAL;
 }
@@ -122,7 +123,9 @@ static int make_path(const char *path)
 
 			if (slash)
 				*slash = '\0';
-			fd = open(!slash ? "." : slash == tmp ? "/" : tmp,
+			fd = open(!slash       ? "." :
+				  slash == tmp ? "/" :
+						 tmp,
 				  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			if (slash)
 				*slash = '/';

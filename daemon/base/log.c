@@ -8,11 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_LEN	1000
+#define LINE_MAX_LEN 1000
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* keeps lines whole */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* keeps lines whole */
 static int max_level = LOG_LEVEL_INFO;
-static int stamp = -1;		/* -1: not yet decided */
+static int stamp = -1; /* -1: not yet decided */
 static void (*hook_fn)(void *ctx, int level, const char *line);
 static void *hook_ctx;
 
@@ -54,8 +54,7 @@ static size_t put_stamp(char *out, size_t len, int level)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	n = strftime(out, len, "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(out + n, len - n, ".%03ldZ %s: ", ts.tv_nsec / 1000000,
-			      names[level]);
+	n += (size_t)snprintf(out + n, len - n, ".%03ldZ %s: ", ts.tv_nsec / 1000000, names[level]);
 	return n;
 }
 
@@ -88,7 +87,7 @@ void log_vmsg(int level, const char *fmt, va_list ap)
 		ssize_t rc = write(STDERR_FILENO, line + done, n + len + 1 - done);
 
 		if (rc <= 0)
-			break;		/* nowhere to say so */
+			break; /* nowhere to say so */
 		done += (size_t)rc;
 	}
 	pthread_mutex_unlock(&lock);

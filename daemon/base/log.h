@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The log: one line per event to standard error, with level and time; below a level nothing. Any thread.
- * Only server/ and cmd/ log; lower layers return errors, and the core speaks through
+ * The log: one line per event to standard error, with level and time; below a level nothing. Any
+ * thread. Only server/ and cmd/ log; lower layers return errors, and the core speaks through
  * volume_env.notice.
  */
 #ifndef BASE_LOG_H
@@ -19,12 +19,15 @@ enum log_level {
 /* Lines above @level are dropped. Default LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
 
-/* Whether lines begin with the time and level (default: yes unless standard error goes to the journal). */
+/*
+ * Whether lines begin with the time and level (default: yes unless standard error goes to the
+ * journal).
+ */
 void log_set_stamp(int on);
 
 /*
- * Also hands each line (without stamp and newline) to @hook, on the logging thread and outside the log's lock;
- * NULL = none. Set before the first thread starts.
+ * Also hands each line (without stamp and newline) to @hook, on the logging thread and outside the
+ * log's lock; NULL = none. Set before the first thread starts.
  */
 void log_set_hook(void (*hook)(void *ctx, int level, const char *line), void *ctx);
 

@@ -10,8 +10,8 @@
 int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 
 /*
- * A size in bytes: digits, then nothing or one of K M G T P E (also lower case; also followed by "iB" or "i"),
- * powers of 1024. -EINVAL; -ERANGE: does not fit 63 bits.
+ * A size in bytes: digits, then nothing or one of K M G T P E (also lower case; also followed by
+ * "iB" or "i"), powers of 1024. -EINVAL; -ERANGE: does not fit 63 bits.
  */
 int parse_size(const char *s, uint64_t *ret);
 

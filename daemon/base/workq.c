@@ -10,7 +10,7 @@
 
 #include "base/core.h"
 
-#define WORKQ_MAX_THREADS	256u
+#define WORKQ_MAX_THREADS 256u
 
 /*
  * Lock order: core lock, then @lock. A worker never holds @lock while it takes the core lock.
@@ -18,12 +18,12 @@
 struct workq {
 	struct exec exec;
 	struct core *core;
-	unsigned int pending;		/* guarded by the core lock */
+	unsigned int pending; /* guarded by the core lock */
 
-	pthread_mutex_t lock;		/* guards what follows */
+	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t more;
 	struct list_head queue;
-	bool stop;			/* ends threads once the queue is empty */
+	bool stop; /* ends threads once the queue is empty */
 
 	unsigned int nr;
 	pthread_t threads[];

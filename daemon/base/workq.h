@@ -8,7 +8,9 @@
 struct core;
 struct workq;
 
-/* Starts @nthreads (1..256) named @name; complete() runs under @core, which must outlive the queue. */
+/*
+ * Starts @nthreads (1..256) named @name; complete() runs under @core, which must outlive the queue.
+ */
 int workq_new(struct workq **ret, struct core *core, unsigned int nthreads, const char *name);
 
 struct exec *workq_exec(struct workq *wq);
@@ -17,7 +19,8 @@ struct exec *workq_exec(struct workq *wq);
 unsigned int workq_pending(const struct workq *wq);
 
 /*
- * Waits for all work under way and submitted, ends the threads, frees. NULL does nothing. Core lock not held.
+ * Waits for all work under way and submitted, ends the threads, frees. NULL does nothing. Core lock
+ * not held.
  */
 void workq_free(struct workq *wq);
 

@@ -6,9 +6,10 @@
 #include <string.h>
 
 static_assert(FMT_BOX_OVERHEAD == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES +
-	      crypto_aead_xchacha20poly1305_ietf_ABYTES, "box");
+					  crypto_aead_xchacha20poly1305_ietf_ABYTES,
+	      "box");
 
-#define NONCE_LEN	crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define NONCE_LEN crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 
 static const uint8_t magic[8] = "ZEROFS\r\n";
 
@@ -66,10 +67,9 @@ int fmt_box_open(void *out, const uint8_t key[FMT_KEY_LEN], const void *aad, siz
 
 	if (box_len < FMT_BOX_OVERHEAD)
 		return -EBADMSG;
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out, NULL, b + FMT_BOX_OVERHEAD,
-								box_len - FMT_BOX_OVERHEAD,
-								b + NONCE_LEN, aad, aad_len, b,
-								key))
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+		    out, NULL, b + FMT_BOX_OVERHEAD, box_len - FMT_BOX_OVERHEAD, b + NONCE_LEN, aad,
+		    aad_len, b, key))
 		return -EBADMSG;
 	return 0;
 }

@@ -2,15 +2,15 @@
 /*
  * Format version 1: what all objects share. docs/format.md describes every byte.
  *
- * This directory turns host structs into bytes and back: no I/O, no threads. Files and symbols begin
- * with fmt_, so that volume/ is free to name its own. Decoders take (bytes, length) from an untrusted
- * source and return 0 or
+ * This directory turns host structs into bytes and back: no I/O, no threads. Files and symbols
+ * begin with fmt_, so that volume/ is free to name its own. Decoders take (bytes, length) from an
+ * untrusted source and return 0 or
  *	-EBADMSG	damaged, forged, or not what was asked for
  *	-EPROTONOSUPPORT	a version or an incompatible feature that this program does not know
  *	-ENOMEM
- * They authenticate before they follow anything. Encoders return -EINVAL for what breaks the format's
- * rules. "seal" encrypts and authenticates, "open" undoes it. Random numbers (salts, nonces) come from
- * libsodium's generator, which tests replace by randombytes_set_implementation().
+ * They authenticate before they follow anything. Encoders return -EINVAL for what breaks the
+ * format's rules. "seal" encrypts and authenticates, "open" undoes it. Random numbers (salts,
+ * nonces) come from libsodium's generator, which tests replace by randombytes_set_implementation().
  */
 #ifndef FORMAT_FMT_H
 #define FORMAT_FMT_H
@@ -35,7 +35,8 @@
 #define FMT_SALT_LEN		32u
 #define FMT_HASH_LEN		16u	/* of the segment chain */
 #define FMT_TAG_LEN		16u
-#define FMT_NAME_LEN		64u	/* volume, device, host names, NUL-padded, at least one NUL */
+/* volume, device, host names, NUL-padded, at least one NUL */
+#define FMT_NAME_LEN		64u
 #define FMT_MAX_DEVS		256u
 
 /* Persisted: values never change. */
@@ -96,8 +97,8 @@ void fmt_kdf(uint8_t out[FMT_KEY_LEN], const uint8_t master[FMT_KEY_LEN], const 
 #define FMT_CTX_CACHE		"cache"
 
 /*
- * A box: 24 B random nonce, 16 B tag, ciphertext (XChaCha20-Poly1305). Everything that is not part of
- * a segment is sealed so.
+ * A box: 24 B random nonce, 16 B tag, ciphertext (XChaCha20-Poly1305). Everything that is not part
+ * of a segment is sealed so.
  */
 #define FMT_BOX_OVERHEAD	40u
 
@@ -105,13 +106,16 @@ void fmt_kdf(uint8_t out[FMT_KEY_LEN], const uint8_t master[FMT_KEY_LEN], const 
 void fmt_box_seal(uint8_t *out, const uint8_t key[FMT_KEY_LEN], const void *aad, size_t aad_len,
 		  const void *src, size_t len);
 
-/* Writes @box_len - FMT_BOX_OVERHEAD bytes to @out (may be NULL if that is 0); -EBADMSG: nothing of use. */
+/*
+ * Writes @box_len - FMT_BOX_OVERHEAD bytes to @out (may be NULL if that is 0); -EBADMSG: nothing of
+ * use.
+ */
 int fmt_box_open(void *out, const uint8_t key[FMT_KEY_LEN], const void *aad, size_t aad_len,
 		 const void *box, size_t box_len);
 
 /*
- * A name as it lies on media: NUL-padded to @len. fmt_str_put() cuts nothing: -EINVAL if @s and a NUL do not fit.
- * fmt_str_get(): -EBADMSG unless @p holds a NUL and only NULs behind it.
+ * A name as it lies on media: NUL-padded to @len. fmt_str_put() cuts nothing: -EINVAL if @s and a
+ * NUL do not fit. fmt_str_get(): -EBADMSG unless @p holds a NUL and only NULs behind it.
  */
 int fmt_str_put(void *p, const char *s, size_t len);
 int fmt_str_get(char *s, const void *p, size_t len);

@@ -6,7 +6,7 @@
 
 #include "base/crc32c.h"
 
-#define ENTRY_CRC_LEN	offsetof(struct fmt_arena_entry, crc)
+#define ENTRY_CRC_LEN offsetof(struct fmt_arena_entry, crc)
 
 static_assert(ENTRY_CRC_LEN == 52, "arena entry, checksummed part");
 
@@ -22,8 +22,8 @@ struct arena_disk {
 	le64 write_len;
 	le64 epoch;
 	le64 created_us;
-	uint8_t rsvd[12];	/* 0 */
-	le32 crc;		/* CRC32C of all before it */
+	uint8_t rsvd[12]; /* 0 */
+	le32 crc; /* CRC32C of all before it */
 };
 static_assert(sizeof(struct arena_disk) == 128, "arena header");
 
@@ -56,11 +56,12 @@ static bool within(uint64_t off, uint64_t len, uint64_t limit)
 
 static bool arena_ok(const struct fmt_arena *a, uint64_t mapped)
 {
-	const uint64_t all = a->total_len | a->data_off | a->data_len | a->index_off | a->write_off |
-			     a->write_len | a->extent_len;
+	const uint64_t all = a->total_len | a->data_off | a->data_len | a->index_off |
+			     a->write_off | a->write_len | a->extent_len;
 
 	return a->total_len <= mapped && !(all % FMT_BLOCK_SIZE) && a->extent_len &&
-	       a->index_off >= FMT_ARENA_HDR_LEN && within(a->data_off, a->data_len, a->total_len) &&
+	       a->index_off >= FMT_ARENA_HDR_LEN &&
+	       within(a->data_off, a->data_len, a->total_len) &&
 	       within(a->index_off, (uint64_t)a->nr_entries * FMT_ARENA_ENTRY_LEN, a->data_off) &&
 	       within(a->write_off, a->write_len, a->data_len);
 }
@@ -99,9 +100,9 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r)
 {
 	/*
-	 * A process that is killed has carried out its stores up to some point of the program: it is
-	 * enough that the compiler keeps the order. Acquire keeps what follows behind the exchange, release what
-	 * comes before ahead of the store.
+	 * A process that is killed has carried out its stores up to some point of the program: it
+	 * is enough that the compiler keeps the order. Acquire keeps what follows behind the
+	 * exchange, release what comes before ahead of the store.
 	 */
 	__atomic_exchange_n(&e->valid, 0, __ATOMIC_ACQ_REL);
 	e->wno = le_64(r->wno);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The arena's index: what lets a restarted daemon adopt the writes an earlier one acknowledged. It lies
- * in the arena's memory file before the data region: a header of 4096 B, then 64 B entries. Not in any
- * store; little-endian all the same.
+ * The arena's index: what lets a restarted daemon adopt the writes an earlier one acknowledged. It
+ * lies in the arena's memory file before the data region: a header of 4096 B, then 64 B entries.
+ * Not in any store; little-endian all the same.
  *
- * One entry is one acknowledged WRITE, DISCARD or WRITE_ZEROES. An entry counts if and only if its valid
- * word is set and its CRC32C matches; the valid word is stored last, with release, and cleared first.
+ * One entry is one acknowledged WRITE, DISCARD or WRITE_ZEROES. An entry counts if and only if its
+ * valid word is set and its CRC32C matches; the valid word is stored last, with release, and
+ * cleared first.
  */
 #ifndef FORMAT_FMT_ARENA_H
 #define FORMAT_FMT_ARENA_H
@@ -82,8 +83,8 @@ void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r);
 void fmt_arena_clear(struct fmt_arena_entry *e);
 
 /*
- * 1: @ret holds a valid record of arena @a (ranges checked); 0: the entry is free; -EBADMSG: it claims to be
- * valid and is not.
+ * 1: @ret holds a valid record of arena @a (ranges checked); 0: the entry is free; -EBADMSG: it
+ * claims to be valid and is not.
  */
 int fmt_arena_get(struct fmt_arena_rec *ret, const struct fmt_arena_entry *e,
 		  const struct fmt_arena *a);

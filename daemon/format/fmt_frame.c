@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define FRAME_MAGIC	0x667a
-#define FRAME_AAD_MAGIC	"zerofsFR"
+#define FRAME_AAD_MAGIC "zerofsFR"
 #define TAG_OFF		sizeof(struct fmt_frame_hdr)
 
 /* What a frame's tag binds besides the payload. */
@@ -27,35 +27,6 @@ struct frame_aad {
 };
 static_assert(sizeof(struct frame_aad) == 72, "frame AAD");
 
-void fmt_segkey_salt(uint8_t salt[FMT_SALT_LEN])
-{
-	randombytes_buf(salt, FMT_SALT_LEN);
-}
-
-void fmt_segkey_init(struct fmt_segkey *k, uint8_t type, const uint8_t uuid[16], uint64_t seq,
-		     uint64_t epoch, const uint8_t salt[FMT_SALT_LEN],
-		     const uint8_t kdata[FMT_KEY_LEN])
-{
-	uint8_t in[FMT_SALT_LEN + 16];
-	le64 v;
-
-	k->type = type;
-	memcpy(k->uuid, uuid, FMT_UUID_LEN);
-	k->seq = seq;
-	k->epoch = epoch;
-	memcpy(in, salt, FMT_SALT_LEN);
-	v = le_64(seq);
-	memcpy(in + FMT_SALT_LEN, &v, 8);
-	v = le_64(epoch);
-	memcpy(in + FMT_SALT_LEN + 8, &v, 8);
-	crypto_generichash(k->key, FMT_KEY_LEN, in, sizeof(in), kdata, FMT_KEY_LEN);
-}
-
-void fmt_segkey_wipe(struct fmt_segkey *k)
-{
-	sodium_memzero(k, sizeof(*k));
-}
-
 static void frame_aad(struct frame_aad *a, const struct fmt_segkey *k, const struct fmt_frame *f,
 		      uint32_t frame, uint32_t payload_len)
 {
@@ -74,7 +45,10 @@ static void frame_aad(struct frame_aad *a, const struct fmt_segkey *k, const str
 	a->payload_len = le_32(payload_len);
 }
 
-/* 96 bits: the frame's number and zeros. The table's nonce (fmt_segment.c) differs in the last word. */
+/*
+ * 96 bits: the frame's number and zeros. The table's nonce (fmt_seg.c) differs in the last
+ * word.
+ */
 static void frame_nonce(uint8_t nonce[12], uint32_t frame)
 {
 	le32 v = le_32(frame);
@@ -137,7 +111,8 @@ int fmt_frame_payload_len(const struct fmt_frame *f, const void *src, size_t src
 	struct fmt_frame_hdr h;
 	uint32_t len;
 
-	if (src_len < FMT_FRAME_HDR_LEN || src_len > FMT_FRAME_MAX_STORED || src_len != f->stored_len)
+	if (src_len < FMT_FRAME_HDR_LEN || src_len > FMT_FRAME_MAX_STORED ||
+	    src_len != f->stored_len)
 		return -EBADMSG;
 	memcpy(&h, src, sizeof(h));
 	len = le_cpu32(h.payload_len);

@@ -5,15 +5,15 @@
  *
  *	header 16 B | tag 16 B | payload, encrypted | zeros up to a multiple of 16 B
  *
- * ChaCha20-Poly1305-IETF. Key: the segment's (struct fmt_segkey), nonce: the frame's number. The tag
- * binds format, object kind, volume, seq, epoch, frame number, device, first LBA, blocks, codec and
- * both lengths. Within one object frame numbers are 0, 1, 2... and no block of a device is in two
- * frames, so a frame cannot be taken for another one.
+ * ChaCha20-Poly1305-IETF. Key: the segment's (struct fmt_segkey), nonce: the frame's number. The
+ * tag binds format, object kind, volume, seq, epoch, frame number, device, first LBA, blocks, codec
+ * and both lengths. Within one object frame numbers are 0, 1, 2... and no block of a device is in
+ * two frames, so a frame cannot be taken for another one.
  */
 #ifndef FORMAT_FMT_FRAME_H
 #define FORMAT_FMT_FRAME_H
 
-#include "format/fmt.h"
+#include "format/fmt_segkey.h"
 
 #define FMT_FRAME_MAX_BLOCKS	32u
 #define FMT_FRAME_HDR_LEN	32u	/* header and tag */
@@ -43,36 +43,10 @@ struct fmt_frame {
 	uint64_t off;		/* from the object's first byte; not bound, the table is */
 };
 
-/* enum fmt_seg_type, persisted */
-enum fmt_seg_type {
-	FMT_SEG_DATA	= 1,	/* seg/: data of the log */
-	FMT_SEG_GC	= 2,	/* gc/: blocks moved by the cleaner */
-	FMT_SEG_FENCE	= 3,	/* seg/: a new owner; header only */
-};
-
-/* A segment's identity and key. Holds a secret: fmt_segkey_wipe() when done. */
-struct fmt_segkey {
-	uint8_t type;
-	uint8_t uuid[FMT_UUID_LEN];
-	uint64_t seq;
-	uint64_t epoch;
-	uint8_t key[FMT_KEY_LEN];
-};
-
 /*
- * K_seg = keyed BLAKE2b-256(@kdata, @salt || seq || epoch). For a new segment draw a fresh salt with
- * fmt_segkey_salt(): a key that has sealed one thing must never seal another under the same number.
- */
-void fmt_segkey_init(struct fmt_segkey *k, uint8_t type, const uint8_t uuid[16], uint64_t seq,
-		     uint64_t epoch, const uint8_t salt[FMT_SALT_LEN],
-		     const uint8_t kdata[FMT_KEY_LEN]);
-void fmt_segkey_salt(uint8_t salt[FMT_SALT_LEN]);
-void fmt_segkey_wipe(struct fmt_segkey *k);
-
-/*
- * Seals @payload (raw codec: the blocks themselves) as frame number @frame. Uses dev, lba, blocks and
- * codec of @f and sets its stored_len. @dst: FMT_FRAME_STORED(@payload_len) bytes, not overlapping
- * @payload; encrypts straight from one to the other. 0 or -EINVAL. Any thread.
+ * Seals @payload (raw codec: the blocks themselves) as frame number @frame. Uses dev, lba, blocks
+ * and codec of @f and sets its stored_len. @dst: FMT_FRAME_STORED(@payload_len) bytes, not
+ * overlapping @payload; encrypts straight from one to the other. 0 or -EINVAL. Any thread.
  */
 int fmt_frame_seal(const struct fmt_segkey *k, uint32_t frame, struct fmt_frame *f,
 		   const void *payload, size_t payload_len, void *dst);
@@ -85,9 +59,9 @@ int fmt_frame_payload_len(const struct fmt_frame *f, const void *src, size_t src
 			  uint32_t *ret_len);
 
 /*
- * Opens a stored frame of @src_len == @f->stored_len bytes into @dst (@dst_len: at least the payload:
- * raw codec blocks * 4096), straight, without an intermediate copy. @ret_frame may be NULL. -EBADMSG: @dst
- * holds nothing of use. Any thread.
+ * Opens a stored frame of @src_len == @f->stored_len bytes into @dst (@dst_len: at least the
+ * payload: raw codec blocks * 4096), straight, without an intermediate copy. @ret_frame may be
+ * NULL. -EBADMSG: @dst holds nothing of use. Any thread.
  */
 int fmt_frame_open(const struct fmt_segkey *k, const struct fmt_frame *f, const void *src,
 		   size_t src_len, void *dst, size_t dst_len, uint32_t *ret_payload_len,

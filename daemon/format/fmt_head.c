@@ -28,14 +28,15 @@ struct head_body {
 	le64 created_us;
 	uint8_t journal[FMT_UUID_LEN];
 	le32 journal_state;
-	le32 rsvd0;		/* 0 */
+	le32 rsvd0; /* 0 */
 	uint8_t journal_host[FMT_NAME_LEN];
 	uint8_t host[FMT_NAME_LEN];
-	uint8_t rsvd1[80];	/* 0 */
+	uint8_t rsvd1[80]; /* 0 */
 };
 static_assert(sizeof(struct head_body) == 384, "head, body");
 static_assert(sizeof(struct head_clear) + FMT_BOX_OVERHEAD + sizeof(struct head_body) ==
-	      FMT_HEAD_LEN, "head");
+		      FMT_HEAD_LEN,
+	      "head");
 
 static bool head_ok(const struct fmt_head *h)
 {

@@ -20,7 +20,8 @@ enum fmt_journal_state {
 	FMT_JOURNAL_CLEAN	= 2,
 };
 
-#define FMT_HEAD_CLEAN	(1u << 0)	/* written by a clean detach: nothing follows replay_from - 1 */
+/* written by a clean detach: nothing follows replay_from - 1 */
+#define FMT_HEAD_CLEAN	(1u << 0)
 
 /**
  * struct fmt_head - host form
@@ -30,7 +31,8 @@ enum fmt_journal_state {
  * @window:	W: no writer has a seq >= lowest unacknowledged + W under way; constant from format
  * @flags:	FMT_HEAD_*
  * @keys_version: an older keys object than this must not be accepted
- * @manifest_version, @manifest_id: its name; 0, 0 = none yet. @manifest_hash: BLAKE2b-256 of the object
+ * @manifest_version, @manifest_id: its name; 0, 0 = none yet. @manifest_hash: BLAKE2b-256 of the
+ * object
  * @replay_from: first seq that the manifest does not hold
  * @chain:	hash of the object applied before @replay_from (zeros: none)
  * @last_wno:	last number the manifest holds

@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/cur.h"
 
-#define MAC_LEN		32u
-#define SLOT_AAD_MAGIC	"zerofsSL"
-#define GEN_AAD_MAGIC	"zerofsKG"
+#define MAC_LEN	       32u
+#define SLOT_AAD_MAGIC "zerofsSL"
+#define GEN_AAD_MAGIC  "zerofsKG"
 
 struct keys_disk {
 	struct fmt_prefix prefix;
@@ -20,13 +21,13 @@ struct keys_disk {
 	le32 next_slot;
 	le32 nr_slots;
 	le32 nr_gens;
-	le32 rsvd;		/* 0 */
+	le32 rsvd; /* 0 */
 };
 static_assert(sizeof(struct keys_disk) == 136, "keys");
 
 struct slot_disk {
 	uint8_t type;
-	uint8_t rsvd[3];	/* 0 */
+	uint8_t rsvd[3]; /* 0 */
 	le32 id;
 	uint8_t label[FMT_KEYS_LABEL];
 	le64 ops;
@@ -39,16 +40,16 @@ static_assert(sizeof(struct slot_disk) == 152, "slot");
 
 struct gen_disk {
 	le32 gen;
-	le32 rsvd;		/* 0 */
+	le32 rsvd; /* 0 */
 	le64 created_us;
 	uint8_t wrapped[FMT_KEYS_WRAPPED];
 };
 static_assert(sizeof(struct gen_disk) == 88, "generation");
 
 struct tail_disk {
-	uint8_t mac[MAC_LEN];	/* of all before it */
-	le32 crc;		/* CRC32C of all before it: damage is told from a wrong key */
-	le32 rsvd;		/* 0 */
+	uint8_t mac[MAC_LEN]; /* of all before it */
+	le32 crc; /* CRC32C of all before it: damage is told from a wrong key */
+	le32 rsvd; /* 0 */
 };
 static_assert(sizeof(struct tail_disk) == 40, "tail");
 
@@ -236,7 +237,7 @@ int fmt_keys_decode(struct fmt_keys *ret, const void *p, size_t len, uint64_t ve
 	    fmt_str_get(k.name, d->name, sizeof(k.name)) || !k.nr_slots ||
 	    k.nr_slots > FMT_KEYS_MAX_SLOTS || !k.nr_gens || k.nr_gens > FMT_KEYS_MAX_GENS ||
 	    len != sizeof(*d) + k.nr_slots * sizeof(struct slot_disk) +
-		   k.nr_gens * sizeof(struct gen_disk) + sizeof(*t))
+			    k.nr_gens * sizeof(struct gen_disk) + sizeof(*t))
 		return -EBADMSG;
 	cur_init(&c, (const uint8_t *)p + sizeof(*d), len - sizeof(*d) - sizeof(*t));
 	rc = get_all(&k, &c);
@@ -278,8 +279,8 @@ static void slot_aad(struct slot_aad *a, const struct fmt_slot *s, const uint8_t
 	memcpy(a->salt, s->salt, sizeof(a->salt));
 }
 
-void fmt_slot_wrap(struct fmt_slot *s, const uint8_t uuid[16], const uint8_t kek[FMT_KEY_LEN],
-		   const uint8_t master[FMT_KEY_LEN])
+void fmt_keys_wrap_slot(struct fmt_slot *s, const uint8_t uuid[16], const uint8_t kek[FMT_KEY_LEN],
+			const uint8_t master[FMT_KEY_LEN])
 {
 	struct slot_aad a;
 
@@ -287,14 +288,15 @@ void fmt_slot_wrap(struct fmt_slot *s, const uint8_t uuid[16], const uint8_t kek
 	fmt_box_seal(s->wrapped, kek, &a, sizeof(a), master, FMT_KEY_LEN);
 }
 
-int fmt_slot_unwrap(uint8_t master[FMT_KEY_LEN], const struct fmt_slot *s, const uint8_t uuid[16],
-		    const uint8_t kek[FMT_KEY_LEN])
+int fmt_keys_unwrap_slot(uint8_t master[FMT_KEY_LEN], const struct fmt_slot *s,
+			 const uint8_t uuid[16], const uint8_t kek[FMT_KEY_LEN])
 {
 	struct slot_aad a;
 
 	slot_aad(&a, s, uuid);
 	return fmt_box_open(master, kek, &a, sizeof(a), s->wrapped, sizeof(s->wrapped)) ?
-	       -EKEYREJECTED : 0;
+		       -EKEYREJECTED :
+		       0;
 }
 
 static void gen_aad(struct gen_aad *a, uint32_t gen, const uint8_t uuid[16])
@@ -305,8 +307,8 @@ static void gen_aad(struct gen_aad *a, uint32_t gen, const uint8_t uuid[16])
 	a->rsvd = le_32(0);
 }
 
-void fmt_keygen_wrap(struct fmt_keygen *g, const uint8_t uuid[16],
-		     const uint8_t master[FMT_KEY_LEN], const uint8_t key[FMT_KEY_LEN])
+void fmt_keys_wrap_gen(struct fmt_keygen *g, const uint8_t uuid[16],
+		       const uint8_t master[FMT_KEY_LEN], const uint8_t key[FMT_KEY_LEN])
 {
 	uint8_t wrap[FMT_KEY_LEN];
 	struct gen_aad a;
@@ -317,8 +319,8 @@ void fmt_keygen_wrap(struct fmt_keygen *g, const uint8_t uuid[16],
 	sodium_memzero(wrap, sizeof(wrap));
 }
 
-int fmt_keygen_unwrap(uint8_t key[FMT_KEY_LEN], const struct fmt_keygen *g, const uint8_t uuid[16],
-		      const uint8_t master[FMT_KEY_LEN])
+int fmt_keys_unwrap_gen(uint8_t key[FMT_KEY_LEN], const struct fmt_keygen *g,
+			const uint8_t uuid[16], const uint8_t master[FMT_KEY_LEN])
 {
 	uint8_t wrap[FMT_KEY_LEN];
 	struct gen_aad a;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The keys object: slots that each wrap the one master key, and generations of data keys wrapped by the master.
- * All of it under a MAC whose key comes from the master. volume/keys.h is what the rest of the program uses.
+ * The keys object: slots that each wrap the one master key, and generations of data keys wrapped by
+ * the master. All of it under a MAC whose key comes from the master. volume/keys.h is what the rest
+ * of the program uses.
  */
 #ifndef FORMAT_FMT_KEYS_H
 #define FORMAT_FMT_KEYS_H
@@ -61,24 +62,27 @@ struct fmt_keys {
 int fmt_keys_encode(struct buf *b, const struct fmt_keys *k, const uint8_t master[FMT_KEY_LEN]);
 
 /*
- * Decodes and checks all but the MAC, which needs the master: until fmt_keys_verify() has said 0, only slots may
- * be used, and only to unwrap. Allocates gens; fmt_keys_free().
+ * Decodes and checks all but the MAC, which needs the master: until fmt_keys_verify() has said 0,
+ * only slots may be used, and only to unwrap. Allocates gens; fmt_keys_free().
  */
 int fmt_keys_decode(struct fmt_keys *ret, const void *p, size_t len, uint64_t version);
 int fmt_keys_verify(const struct fmt_keys *k, const void *p, size_t len,
 		    const uint8_t master[FMT_KEY_LEN]);
 void fmt_keys_free(struct fmt_keys *k);
 
-/* Wraps the master in a slot under @kek (bound to volume, slot id, type and cost), and back: -EKEYREJECTED. */
-void fmt_slot_wrap(struct fmt_slot *s, const uint8_t uuid[16], const uint8_t kek[FMT_KEY_LEN],
+/*
+ * Wraps the master in a slot under @kek (bound to volume, slot id, type and cost), and back:
+ * -EKEYREJECTED.
+ */
+void fmt_keys_wrap_slot(struct fmt_slot *s, const uint8_t uuid[16], const uint8_t kek[FMT_KEY_LEN],
 		   const uint8_t master[FMT_KEY_LEN]);
-int fmt_slot_unwrap(uint8_t master[FMT_KEY_LEN], const struct fmt_slot *s, const uint8_t uuid[16],
-		    const uint8_t kek[FMT_KEY_LEN]);
+int fmt_keys_unwrap_slot(uint8_t master[FMT_KEY_LEN], const struct fmt_slot *s,
+			 const uint8_t uuid[16], const uint8_t kek[FMT_KEY_LEN]);
 
 /* The same for a data key under the master; -EBADMSG. */
-void fmt_keygen_wrap(struct fmt_keygen *g, const uint8_t uuid[16], const uint8_t master[FMT_KEY_LEN],
-		     const uint8_t key[FMT_KEY_LEN]);
-int fmt_keygen_unwrap(uint8_t key[FMT_KEY_LEN], const struct fmt_keygen *g, const uint8_t uuid[16],
-		      const uint8_t master[FMT_KEY_LEN]);
+void fmt_keys_wrap_gen(struct fmt_keygen *g, const uint8_t uuid[16],
+		       const uint8_t master[FMT_KEY_LEN], const uint8_t key[FMT_KEY_LEN]);
+int fmt_keys_unwrap_gen(uint8_t key[FMT_KEY_LEN], const struct fmt_keygen *g,
+			const uint8_t uuid[16], const uint8_t master[FMT_KEY_LEN]);
 
 #endif

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECTION_DEVICES	1u
+#include "base/cur.h"
+#define SECTION_DEVICES 1u
 #define SECTION_RUNS	2u
-#define SECTION_MUST	1u	/* flag: who does not know it must not go on */
+#define SECTION_MUST	1u /* flag: who does not know it must not go on */
 
 struct manifest_clear {
 	struct fmt_prefix prefix;
@@ -24,8 +25,8 @@ struct manifest_body {
 	uint8_t chain[FMT_HASH_LEN];
 	le64 mapped_blocks;
 	le32 next_dev_id;
-	le32 rsvd0;		/* 0 */
-	uint8_t rsvd1[32];	/* 0 */
+	le32 rsvd0; /* 0 */
+	uint8_t rsvd1[32]; /* 0 */
 };
 static_assert(sizeof(struct manifest_body) == 96, "manifest, body");
 
@@ -51,7 +52,7 @@ struct run_disk {
 	le64 id;
 	uint8_t kind;
 	uint8_t level;
-	le16 rsvd0;		/* 0 */
+	le16 rsvd0; /* 0 */
 	le32 index_len;
 	le64 len;
 	uint8_t hash[32];
@@ -63,7 +64,7 @@ struct run_disk {
 	le64 last_lba;
 	le64 wno_first;
 	le64 wno_last;
-	le64 rsvd1;		/* 0 */
+	le64 rsvd1; /* 0 */
 };
 static_assert(sizeof(struct run_disk) == 128, "run");
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A manifest: the image of the log up to a point, as a list of runs. Its hash stands in the head. The
- * body is a sequence of sections {type, flags, length}; a reader skips one that it does not know unless
- * its flags say that it must not, so snapshots and clones can add theirs.
+ * A manifest: the image of the log up to a point, as a list of runs. Its hash stands in the head.
+ * The body is a sequence of sections {type, flags, length}; a reader skips one that it does not
+ * know unless its flags say that it must not, so snapshots and clones can add theirs.
  */
 #ifndef FORMAT_FMT_MANIFEST_H
 #define FORMAT_FMT_MANIFEST_H
@@ -39,14 +39,15 @@ enum fmt_run_kind {
 };
 
 /**
- * struct fmt_run_ref - a run as the manifest names it. Runs of a kind are listed oldest first: a key
- * in a later run overrides earlier ones.
+ * struct fmt_run_ref - a run as the manifest names it. Runs of a kind are listed oldest first: a
+ * key in a later run overrides earlier ones.
  * @version, @id: its name
  * @kind:	enum fmt_run_kind; @level: 0 = delta, higher = merged
  * @len:	of the object; @hash: BLAKE2b-256 of it
  * @index_off, @index_len: of its index, so that one GET finds any block
  * @count:	records in it
- * @first_*, @last_*: key range, inclusive. Extents: device and block. Segments: 0 seg, 1 gc, and seq
+ * @first_*, @last_*: key range, inclusive. Extents: device and block. Segments: 0 seg, 1 gc, and
+ * seq
  * @wno_first, @wno_last: oldest and newest birth in it
  */
 struct fmt_run_ref {
@@ -67,7 +68,10 @@ struct fmt_run_ref {
 	uint64_t wno_last;
 };
 
-/* @replay_from, @last_wno, @chain: as in the head that names it. @mapped_blocks: with data, all devices. */
+/*
+ * @replay_from, @last_wno, @chain: as in the head that names it. @mapped_blocks: with data, all
+ * devices.
+ */
 struct fmt_manifest {
 	uint64_t version;
 	uint64_t id;		/* random, part of the name */
@@ -89,8 +93,8 @@ int fmt_manifest_seal(struct buf *b, const struct fmt_manifest *m, const uint8_t
 		      const uint8_t manifest_key[FMT_KEY_LEN], uint8_t ret_hash[32]);
 
 /*
- * @version, @id: as named by the head; @hash: as in the head, NULL = not checked. Allocates the arrays;
- * fmt_manifest_free().
+ * @version, @id: as named by the head; @hash: as in the head, NULL = not checked. Allocates the
+ * arrays; fmt_manifest_free().
  */
 int fmt_manifest_open(struct fmt_manifest *ret, const void *p, size_t len, const uint8_t uuid[16],
 		      uint64_t version, uint64_t id, const uint8_t *hash,

@@ -2,9 +2,9 @@
 /*
  * Runs: the container. What a record looks like is in fmt_runrec.c.
  *
- * Every box of a run, its blocks and its index, has as AAD the 64 header bytes, the block's number (the
- * index: all ones) and the number of records. The header is the same for everybody who knows the
- * manifest's entry, so a reader that fetches only index and blocks has it without a GET.
+ * Every box of a run, its blocks and its index, has as AAD the 64 header bytes, the block's number
+ * (the index: all ones) and the number of records. The header is the same for everybody who knows
+ * the manifest's entry, so a reader that fetches only index and blocks has it without a GET.
  */
 #include "format/fmt_run.h"
 
@@ -15,8 +15,8 @@
 
 #include "format/fmt_runrec.h"
 
-#define INDEX_NO	UINT32_MAX
-#define WRITER_LIMIT	(FMT_RUN_MAX_OBJECT / 2)
+#define INDEX_NO     UINT32_MAX
+#define WRITER_LIMIT (FMT_RUN_MAX_OBJECT / 2)
 
 struct run_hdr {
 	struct fmt_prefix prefix;
@@ -24,7 +24,7 @@ struct run_hdr {
 	le64 id;
 	uint8_t kind;
 	uint8_t level;
-	uint8_t rsvd[6];	/* 0 */
+	uint8_t rsvd[6]; /* 0 */
 };
 static_assert(sizeof(struct run_hdr) == FMT_RUN_HDR_LEN, "run header");
 
@@ -33,7 +33,7 @@ struct index_disk {
 	le32 len;
 	le32 count;
 	le32 first_dev;
-	le32 rsvd;		/* 0 */
+	le32 rsvd; /* 0 */
 	le64 first_lba;
 };
 static_assert(sizeof(struct index_disk) == 32, "run index");
@@ -48,16 +48,16 @@ static_assert(sizeof(struct box_aad) == 72, "run AAD");
 struct fmt_run_writer {
 	struct run_hdr hdr;
 	uint8_t key[FMT_KEY_LEN];
-	struct buf out;			/* sealed */
-	struct buf block;		/* records of the open block */
+	struct buf out; /* sealed */
+	struct buf block; /* records of the open block */
 	struct buf index;
 	struct fmt_run_ref ref;
-	struct fmt_runrec_state state;	/* of the open block */
+	struct fmt_runrec_state state; /* of the open block */
 	uint32_t block_count;
 	uint32_t nr_blocks;
-	uint32_t block_dev;		/* first key of the open block */
+	uint32_t block_dev; /* first key of the open block */
 	uint64_t block_lba;
-	uint32_t end_dev;		/* the next record may begin here */
+	uint32_t end_dev; /* the next record may begin here */
 	uint64_t end_lba;
 };
 
@@ -260,7 +260,9 @@ int fmt_run_finish(struct fmt_run_writer *w, struct buf *out, struct fmt_run_ref
 	return 0;
 }
 
-/* Blocks follow each other without a gap, begin in ascending order, and hold @ref->count records. */
+/*
+ * Blocks follow each other without a gap, begin in ascending order, and hold @ref->count records.
+ */
 static int check_index(const struct fmt_run_index *x)
 {
 	uint64_t off = FMT_RUN_HDR_LEN, count = 0;
@@ -374,7 +376,10 @@ static int open_block(uint8_t **ret, size_t *ret_len, const struct fmt_run_index
 	return 0;
 }
 
-/* Is a decoded record where the index says its block is: from the block's first key up to the next one's? */
+/*
+ * Is a decoded record where the index says its block is: from the block's first key up to the next
+ * one's?
+ */
 static bool in_block(const struct fmt_run_index *x, uint32_t n, bool first, uint32_t dev,
 		     uint64_t lba, uint64_t count)
 {

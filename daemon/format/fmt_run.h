@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A run: sorted records in blocks of up to 64 KiB, each block a box of its own, and an index of first
- * keys (also a box) at the end, so that a reader fetches the index and then single blocks.
+ * A run: sorted records in blocks of up to 64 KiB, each block a box of its own, and an index of
+ * first keys (also a box) at the end, so that a reader fetches the index and then single blocks.
  *
  *	header 64 B | block 0 | block 1 | ... | index
  *
@@ -49,7 +49,8 @@ struct fmt_extent {
 	uint8_t codec;
 };
 
-#define FMT_SEGREC_DELETED	(1u << 0)	/* its object was deleted, or will be once this is durable */
+/* its object was deleted, or will be once this is durable */
+#define FMT_SEGREC_DELETED	(1u << 0)
 
 /**
  * struct fmt_segrec - a segment in the segment table. Sorted by (gc, seq).
@@ -68,7 +69,8 @@ struct fmt_segrec {
 	uint32_t data_blocks;
 	uint32_t live_blocks;
 	uint64_t object_len;
-	uint64_t live_bytes;	/* sum over frames of stored length * live blocks / blocks, rounded down */
+	/* sum over frames of stored length * live blocks / blocks, rounded down */
+	uint64_t live_bytes;
 	uint64_t wno_first;
 	uint64_t wno_last;
 	uint64_t created_us;
@@ -81,8 +83,8 @@ struct fmt_segrec {
 struct fmt_run_writer;
 
 /*
- * A writer of one run object of @kind, named (@version, random id). @run_key, @uuid: copied. NULL only
- * without memory.
+ * A writer of one run object of @kind, named (@version, random id). @run_key, @uuid: copied. NULL
+ * only without memory.
  */
 struct fmt_run_writer *fmt_run_writer_new(const uint8_t uuid[16], uint64_t version,
 					  enum fmt_run_kind kind, uint8_t level,
@@ -90,13 +92,16 @@ struct fmt_run_writer *fmt_run_writer_new(const uint8_t uuid[16], uint64_t versi
 void fmt_run_writer_free(struct fmt_run_writer *w);
 
 /*
- * Appends a record. In ascending, disjoint order. -EINVAL: order or a field; -EFBIG: the object has reached
- * FMT_RUN_MAX_OBJECT / 2: finish it and go on in another run; -ENOMEM.
+ * Appends a record. In ascending, disjoint order. -EINVAL: order or a field; -EFBIG: the object has
+ * reached FMT_RUN_MAX_OBJECT / 2: finish it and go on in another run; -ENOMEM.
  */
 int fmt_run_add_extent(struct fmt_run_writer *w, const struct fmt_extent *x);
 int fmt_run_add_segrec(struct fmt_run_writer *w, const struct fmt_segrec *s);
 
-/* Ends the run: the object's bytes are moved to @out (an empty buf), @ret is how the manifest names it. */
+/*
+ * Ends the run: the object's bytes are moved to @out (an empty buf), @ret is how the manifest names
+ * it.
+ */
 int fmt_run_finish(struct fmt_run_writer *w, struct buf *out, struct fmt_run_ref *ret);
 
 /* ---- reading ----------------------------------------------------------------------------- */
@@ -132,8 +137,8 @@ int fmt_run_segrecs_open(struct fmt_segrec *ret, const struct fmt_run_index *x, 
 			 const void *p, size_t len, const uint8_t run_key[FMT_KEY_LEN]);
 
 /*
- * Checks a whole object (length, hash, header) and opens its index: for a reader that has all of it. Then
- * block n is at p + blocks[n].off.
+ * Checks a whole object (length, hash, header) and opens its index: for a reader that has all of
+ * it. Then block n is at p + blocks[n].off.
  */
 int fmt_run_open(struct fmt_run_index *ret, const struct fmt_run_ref *ref, const uint8_t uuid[16],
 		 const void *p, size_t len, const uint8_t run_key[FMT_KEY_LEN]);

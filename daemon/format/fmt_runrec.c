@@ -17,14 +17,14 @@
 #include <string.h>
 
 #include "format/fmt_frame.h"
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 
-#define F_TOMB	1u
-#define F_GC	2u
+#define F_TOMB 1u
+#define F_GC   2u
 
 struct segrec_disk {
 	uint8_t gc;
-	uint8_t rsvd0[3];	/* 0 */
+	uint8_t rsvd0[3]; /* 0 */
 	le32 flags;
 	le64 seq;
 	le64 epoch;
@@ -33,7 +33,7 @@ struct segrec_disk {
 	le32 nr_frames;
 	le32 data_blocks;
 	le32 live_blocks;
-	le32 rsvd1;		/* 0 */
+	le32 rsvd1; /* 0 */
 	le64 object_len;
 	le64 live_bytes;
 	le64 wno_first;
@@ -41,7 +41,7 @@ struct segrec_disk {
 	le64 created_us;
 	uint8_t salt[FMT_SALT_LEN];
 	uint8_t hash[FMT_HASH_LEN];
-	le64 rsvd2;		/* 0 */
+	le64 rsvd2; /* 0 */
 };
 static_assert(sizeof(struct segrec_disk) == FMT_RUNREC_SEGREC_LEN, "segment record");
 
@@ -105,17 +105,6 @@ void fmt_runrec_put_extent(struct buf *b, struct fmt_runrec_state *s, const stru
 	s->frame_end = (uint64_t)x->frame_off + x->stored_len;
 }
 
-static uint64_t var_max(struct cur *c, uint64_t max)
-{
-	uint64_t v = cur_var(c);
-
-	if (v > max) {
-		c->err = -EBADMSG;
-		return 0;
-	}
-	return v;
-}
-
 void fmt_runrec_get_extent(struct cur *c, struct fmt_runrec_state *s, struct fmt_extent *x)
 {
 	uint8_t flags = cur_u8(c);
@@ -128,12 +117,12 @@ void fmt_runrec_get_extent(struct cur *c, struct fmt_runrec_state *s, struct fmt
 	x->tomb = !!(flags & F_TOMB);
 	x->gc = !!(flags & F_GC);
 	x->codec = flags >> 4;
-	delta = (uint32_t)var_max(c, UINT32_MAX - s->dev);
+	delta = (uint32_t)cur_var_max(c, UINT32_MAX - s->dev);
 	if (delta)
 		s->lba_end = 0;
 	x->dev = s->dev + delta;
-	x->lba = s->lba_end + var_max(c, FMT_MAX_LBA);
-	x->blocks = (uint32_t)var_max(c, UINT32_MAX);
+	x->lba = s->lba_end + cur_var_max(c, FMT_MAX_LBA);
+	x->blocks = (uint32_t)cur_var_max(c, UINT32_MAX);
 	x->birth = s->birth + (uint64_t)cur_zig(c);
 	s->dev = x->dev;
 	s->lba_end = x->lba + x->blocks;
@@ -145,10 +134,10 @@ void fmt_runrec_get_extent(struct cur *c, struct fmt_runrec_state *s, struct fmt
 	if (off > FMT_SEG_MAX_OBJECT)
 		c->err = -EBADMSG;
 	x->frame_off = (uint32_t)off;
-	x->stored_len = (uint32_t)var_max(c, FMT_FRAME_MAX_STORED / FMT_FRAME_ALIGN) *
-			FMT_FRAME_ALIGN;
-	x->block = (uint8_t)var_max(c, FMT_FRAME_MAX_BLOCKS);
-	x->frame_blocks = (uint8_t)var_max(c, FMT_FRAME_MAX_BLOCKS);
+	x->stored_len =
+		(uint32_t)cur_var_max(c, FMT_FRAME_MAX_STORED / FMT_FRAME_ALIGN) * FMT_FRAME_ALIGN;
+	x->block = (uint8_t)cur_var_max(c, FMT_FRAME_MAX_BLOCKS);
+	x->frame_blocks = (uint8_t)cur_var_max(c, FMT_FRAME_MAX_BLOCKS);
 	s->seq = x->seq;
 	s->frame_end = off + x->stored_len;
 }

@@ -4,6 +4,7 @@
 #define FORMAT_FMT_RUNREC_H
 
 #include "base/buf.h"
+#include "base/cur.h"
 #include "format/fmt_run.h"
 
 #define FMT_RUNREC_SEGREC_LEN	144u

@@ -15,8 +15,8 @@ struct state_disk {
 	uint8_t commit_hash[FMT_HASH_LEN];
 	le64 commit_wno;
 	le64 saved_us;
-	uint8_t rsvd[20];	/* 0 */
-	le32 crc;		/* CRC32C of all before it */
+	uint8_t rsvd[20]; /* 0 */
+	le32 crc; /* CRC32C of all before it */
 };
 static_assert(sizeof(struct state_disk) == FMT_STATE_LEN, "state");
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a host remembers of a volume, in its state folder: the newest image it has seen, so that an older one
- * is refused. 128 B, replaced atomically at each head.
+ * What a host remembers of a volume, in its state folder: the newest image it has seen, so that an
+ * older one is refused. 128 B, replaced atomically at each head.
  */
 #ifndef FORMAT_FMT_STATE_H
 #define FORMAT_FMT_STATE_H
@@ -20,7 +20,8 @@ struct fmt_state {
 	uint64_t saved_us;
 };
 
-void fmt_state_encode(uint8_t out[FMT_STATE_LEN], const struct fmt_state *s, const uint8_t uuid[16]);
+void fmt_state_encode(uint8_t out[FMT_STATE_LEN], const struct fmt_state *s,
+		      const uint8_t uuid[16]);
 int fmt_state_decode(struct fmt_state *ret, const void *p, size_t len, const uint8_t uuid[16]);
 
 #endif

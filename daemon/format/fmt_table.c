@@ -2,20 +2,22 @@
 /*
  * The extent table's encoding. First the frames:
  *
- *	u8 codec | var dev | zig lba - (end of the previous frame) | var blocks | var stored_len / 16
+ *	u8 codec | var dev | zig lba - (end of the previous frame) | var blocks | var stored_len /
+ *	16
  *
  * then the entries:
  *
  *	u8 kind | flags << 4 | zig wno - (wno of the previous entry)
  *	DATA		zig frame - (frame of the previous DATA) | var block | var blocks
  *	ZERO, DISCARD	var dev | zig lba - (end of the previous range) | var blocks
- *	MOVE		as ZERO, then var wno - birth | var from_seq | var from_off | var from_block |
+ *	MOVE		as ZERO, then var wno - birth | var from_seq | var from_off | var from_block
+ *	|
  *			var to_seq | var to_frame | var to_block		flag 1: from gc/
  *	CONTROL		var type | var length | body
  *	VOID		var count
  *
- * "previous" is 0 at first, for wno the header's wno_first. Differences are modulo 2^64. Encoder and
- * decoder share one set of rules, table_check().
+ * "previous" is 0 at first, for wno the header's wno_first. Differences are modulo 2^64. Encoder
+ * and decoder share one set of rules, table_check().
  */
 #include "format/fmt_table.h"
 
@@ -24,7 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOVE_FROM_GC	1u
+#include "base/cur.h"
+#define MOVE_FROM_GC 1u
 
 struct span {
 	uint32_t dev;
@@ -69,8 +72,7 @@ static int check_frames(const struct fmt_frame *f, uint32_t n)
 		if (!frame_ok(&f[i]))
 			return -EINVAL;
 		if (i && (f[i].dev < f[i - 1].dev ||
-			  (f[i].dev == f[i - 1].dev &&
-			   f[i].lba < f[i - 1].lba + f[i - 1].blocks)))
+			  (f[i].dev == f[i - 1].dev && f[i].lba < f[i - 1].lba + f[i - 1].blocks)))
 			sorted = false;
 	}
 	if (sorted)
@@ -187,7 +189,7 @@ static int64_t diff(uint64_t a, uint64_t b)
 /* What differences are taken from. */
 struct state {
 	uint64_t wno;
-	uint64_t lba_end;	/* of the previous frame, then of the previous range */
+	uint64_t lba_end; /* of the previous frame, then of the previous range */
 	uint64_t frame;
 };
 
@@ -268,26 +270,14 @@ int fmt_table_encode(struct buf *b, const struct fmt_table *t, enum fmt_seg_type
 	return rc;
 }
 
-/* Reads a number that must not exceed @max. */
-static uint64_t var_max(struct cur *c, uint64_t max)
-{
-	uint64_t v = cur_var(c);
-
-	if (v > max) {
-		c->err = -EBADMSG;
-		return 0;
-	}
-	return v;
-}
-
 static void decode_frame(struct cur *c, struct fmt_frame *f, struct state *s, uint64_t *off)
 {
 	f->codec = cur_u8(c);
-	f->dev = (uint32_t)var_max(c, UINT32_MAX);
+	f->dev = (uint32_t)cur_var_max(c, UINT32_MAX);
 	f->lba = s->lba_end + (uint64_t)cur_zig(c);
-	f->blocks = (uint16_t)var_max(c, FMT_FRAME_MAX_BLOCKS);
-	f->stored_len = (uint32_t)var_max(c, FMT_FRAME_MAX_STORED / FMT_FRAME_ALIGN) *
-			FMT_FRAME_ALIGN;
+	f->blocks = (uint16_t)cur_var_max(c, FMT_FRAME_MAX_BLOCKS);
+	f->stored_len =
+		(uint32_t)cur_var_max(c, FMT_FRAME_MAX_STORED / FMT_FRAME_ALIGN) * FMT_FRAME_ALIGN;
 	f->off = *off;
 	*off += f->stored_len;
 	s->lba_end = f->lba + f->blocks;
@@ -295,9 +285,9 @@ static void decode_frame(struct cur *c, struct fmt_frame *f, struct state *s, ui
 
 static void decode_range(struct cur *c, struct fmt_entry *e, struct state *s)
 {
-	e->dev = (uint32_t)var_max(c, UINT32_MAX);
+	e->dev = (uint32_t)cur_var_max(c, UINT32_MAX);
 	e->lba = s->lba_end + (uint64_t)cur_zig(c);
-	e->blocks = (uint32_t)var_max(c, UINT32_MAX);
+	e->blocks = (uint32_t)cur_var_max(c, UINT32_MAX);
 	s->lba_end = e->lba + e->blocks;
 }
 
@@ -306,8 +296,8 @@ static void decode_data(struct cur *c, struct fmt_entry *e, struct state *s,
 {
 	uint64_t frame = s->frame + (uint64_t)cur_zig(c);
 
-	e->block = (uint16_t)var_max(c, FMT_FRAME_MAX_BLOCKS);
-	e->blocks = (uint32_t)var_max(c, FMT_FRAME_MAX_BLOCKS);
+	e->block = (uint16_t)cur_var_max(c, FMT_FRAME_MAX_BLOCKS);
+	e->blocks = (uint32_t)cur_var_max(c, FMT_FRAME_MAX_BLOCKS);
 	if (frame >= t->nr_frames) {
 		c->err = -EBADMSG;
 		return;
@@ -344,18 +334,18 @@ static void decode_entry(struct cur *c, struct fmt_entry *e, struct state *s,
 		e->birth = e->wno - cur_var(c);
 		e->from_seq = cur_var(c);
 		e->from_off = cur_var(c);
-		e->from_block = (uint16_t)var_max(c, FMT_FRAME_MAX_BLOCKS);
+		e->from_block = (uint16_t)cur_var_max(c, FMT_FRAME_MAX_BLOCKS);
 		e->to_seq = cur_var(c);
-		e->to_frame = (uint32_t)var_max(c, FMT_TABLE_MAX_FRAMES);
-		e->to_block = (uint16_t)var_max(c, FMT_FRAME_MAX_BLOCKS);
+		e->to_frame = (uint32_t)cur_var_max(c, FMT_TABLE_MAX_FRAMES);
+		e->to_block = (uint16_t)cur_var_max(c, FMT_FRAME_MAX_BLOCKS);
 		break;
 	case FMT_E_CONTROL:
-		e->control = (uint32_t)var_max(c, UINT32_MAX);
-		e->body_len = (uint32_t)var_max(c, FMT_CONTROL_MAX);
+		e->control = (uint32_t)cur_var_max(c, UINT32_MAX);
+		e->body_len = (uint32_t)cur_var_max(c, FMT_CONTROL_MAX);
 		e->body = cur_bytes(c, e->body_len);
 		break;
 	case FMT_E_VOID:
-		e->blocks = (uint32_t)var_max(c, UINT32_MAX);
+		e->blocks = (uint32_t)cur_var_max(c, UINT32_MAX);
 		break;
 	default:
 		c->err = -EBADMSG;
@@ -372,10 +362,12 @@ int fmt_table_decode(struct fmt_table *ret, const void *p, size_t len, enum fmt_
 	struct cur c;
 	int rc = -EBADMSG;
 
-	/* A frame takes at least 5 bytes and an entry 3: the counts cannot ask for more than is there. */
+	/*
+	 * A frame takes at least 5 bytes and an entry 3: the counts cannot ask for more than is
+	 * there.
+	 */
 	if (len > FMT_TABLE_MAX_BYTES || nr_frames > FMT_TABLE_MAX_FRAMES ||
-	    nr_entries > FMT_TABLE_MAX_ENTRIES ||
-	    5ull * nr_frames + 3ull * nr_entries > len)
+	    nr_entries > FMT_TABLE_MAX_ENTRIES || 5ull * nr_frames + 3ull * nr_entries > len)
 		return -EBADMSG;
 	t.frames = calloc(nr_frames + 1, sizeof(*t.frames));
 	t.entries = calloc(nr_entries + 1, sizeof(*t.entries));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The extent table of a segment: what its writes were, in wno order, and where their data lies. Host
- * form here; fmt_segment.h seals it. Frames lie in the object densely, in order, right behind the
- * table.
+ * The extent table of a segment: what its writes were, in wno order, and where their data lies.
+ * Host form here; fmt_seg.h seals it. Frames lie in the object densely, in order, right behind
+ * the table.
  */
 #ifndef FORMAT_FMT_TABLE_H
 #define FORMAT_FMT_TABLE_H
@@ -21,7 +21,8 @@ enum fmt_entry_kind {
 	FMT_E_DATA	= 0,	/* blocks of a frame */
 	FMT_E_ZERO	= 1,	/* reads as zero, space to be kept (WRITE_ZEROES with NOUNMAP) */
 	FMT_E_DISCARD	= 2,	/* reads as zero */
-	FMT_E_MOVE	= 3,	/* the cleaner moved blocks, if they still are where it found them */
+	/* the cleaner moved blocks, if they still are where it found them */
+	FMT_E_MOVE	= 3,
 	FMT_E_CONTROL	= 4,	/* a device or a snapshot changed */
 	FMT_E_VOID	= 5,	/* these numbers were never acknowledged */
 	FMT_NR_ENTRY_KINDS = 6,
@@ -30,7 +31,8 @@ enum fmt_entry_kind {
 /**
  * struct fmt_entry - one record of the log, or a piece of one
  * @kind:	enum fmt_entry_kind
- * @wno:	its number. In a gc object: the birth of the data. VOID: the first of @blocks numbers
+ * @wno:	its number. In a gc object: the birth of the data. VOID: the first of @blocks
+ *		numbers
  * @dev:	DATA, ZERO, DISCARD, MOVE
  * @lba:	ditto. DATA: set by the decoder, must agree with the frame for the encoder
  * @blocks:	ditto, > 0. VOID: how many numbers
@@ -75,7 +77,8 @@ enum fmt_control {
 	FMT_C_DEV_REMOVE	= 3,
 	FMT_C_DEV_FLAGS		= 4,
 	FMT_C_SNAPSHOT		= 5,	/* reserved */
-	FMT_C_GC_OBJECT		= 6,	/* reserved: number and hash of a gc object that MOVEs name */
+	/* reserved: number and hash of a gc object that MOVEs name */
+	FMT_C_GC_OBJECT		= 6,
 };
 
 struct fmt_table {
@@ -87,16 +90,16 @@ struct fmt_table {
 };
 
 /*
- * Appends the encoded table. -EINVAL: a rule is broken: entries of a data segment not in wno order or
- * outside [@wno_first, @wno_last], an extent outside its frame, two frames that overlap, a limit.
- * Frame offsets are not looked at: they follow from the order.
+ * Appends the encoded table. -EINVAL: a rule is broken: entries of a data segment not in wno order
+ * or outside [@wno_first, @wno_last], an extent outside its frame, two frames that overlap, a
+ * limit. Frame offsets are not looked at: they follow from the order.
  */
 int fmt_table_encode(struct buf *b, const struct fmt_table *t, enum fmt_seg_type type,
 		     uint64_t wno_first, uint64_t wno_last);
 
 /*
- * Decodes an authenticated table of @nr_frames frames and @nr_entries entries, checks the same rules
- * and that the frames fill the object's bytes [@frames_off, @frames_end) exactly. Allocates;
+ * Decodes an authenticated table of @nr_frames frames and @nr_entries entries, checks the same
+ * rules and that the frames fill the object's bytes [@frames_off, @frames_end) exactly. Allocates;
  * fmt_table_free() it.
  */
 int fmt_table_decode(struct fmt_table *ret, const void *p, size_t len, enum fmt_seg_type type,

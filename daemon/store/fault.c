@@ -13,7 +13,7 @@ struct rule {
 
 /* A request under way: the inner one, and what is to be done to its answer. */
 struct call {
-	struct list_head link;		/* in held or failed */
+	struct list_head link; /* in held or failed */
 	struct fault *f;
 	struct store_req inner;
 	struct store_req *outer;
@@ -26,7 +26,7 @@ struct fault {
 	struct store *inner;
 	struct list_head rules;
 	struct list_head held;
-	struct list_head failed;	/* FAULT_ERROR: to be answered by fault_run() */
+	struct list_head failed; /* FAULT_ERROR: to be answered by fault_run() */
 	unsigned int nr_held;
 	uint64_t hits;
 };
@@ -41,8 +41,7 @@ static struct rule *match(struct fault *f, const struct store_req *r)
 	struct rule *u;
 
 	list_for_each_entry(u, &f->rules, link) {
-		if (!(u->r.ops & 1u << r->op) ||
-		    strncmp(r->name, u->r.prefix, strlen(u->r.prefix)))
+		if (!(u->r.ops & 1u << r->op) || strncmp(r->name, u->r.prefix, strlen(u->r.prefix)))
 			continue;
 		u->seen++;
 		if (u->seen <= u->r.skip || (u->r.count && u->seen > u->r.skip + u->r.count))
@@ -94,7 +93,7 @@ static void submit(struct store *s, struct store_req *r)
 	struct rule *u = match(f, r);
 
 	if (!c)
-		abort();	/* a test's tool */
+		abort(); /* a test's tool */
 	c->f = f;
 	c->outer = r;
 	if (u) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A store over a store that fails as told: for tests. Rules are looked at in the order they were added; the first
- * one that fits decides.
+ * A store over a store that fails as told: for tests. Rules are looked at in the order they were
+ * added; the first one that fits decides.
  */
 #ifndef STORE_FAULT_H
 #define STORE_FAULT_H

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ASSUMPTION about the file system: link() to an existing name fails and changes nothing; after fsync() of a file
- * and of every folder on its path has returned, both survive a power cut.
+ * ASSUMPTION about the file system: link() to an existing name fails and changes nothing; after
+ * fsync() of a file and of every folder on its path has returned, both survive a power cut.
  *
- * PUT: temporary in .tmp, write, fsync; link() to the name; fsync of the name's folder, and once per folder and process
- * of the folders above it; unlink the temporary. EEXIST gets the same fsync before it is reported, since the caller will build on
- * what is there.
+ * PUT: temporary in .tmp, write, fsync; link() to the name; fsync of the name's folder, and once
+ * per folder and process of the folders above it; unlink the temporary. EEXIST gets the same fsync
+ * before it is reported, since the caller will build on what is there.
  *
- * What an earlier process linked and did not live to fsync becomes durable by syncfs() when the store is
- * opened, before anybody can see it here.
+ * What an earlier process linked and did not live to fsync becomes durable by syncfs() when the
+ * store is opened, before anybody can see it here.
  *
- * Every process that has the store open holds a shared lock on .tmp. Who gets an exclusive one is alone, and
- * may remove what lies there.
+ * Every process that has the store open holds a shared lock on .tmp. Who gets an exclusive one is
+ * alone, and may remove what lies there.
  */
 #include "store/file.h"
 
@@ -35,11 +35,11 @@
 #include "store/file_list.h"
 #include "store/store.h"
 
-#define TMP_DIR		".tmp"
-#define MAX_THREADS	64u
-#define IOV_BATCH	64
-#define KNOWN_DIRS	64u
-#define LINK_TRIES	16
+#define TMP_DIR	    ".tmp"
+#define MAX_THREADS 64u
+#define IOV_BATCH   64
+#define KNOWN_DIRS  64u
+#define LINK_TRIES  16
 
 /* A folder whose entry in its parent is known to be durable. */
 struct known {
@@ -53,14 +53,18 @@ struct file_store {
 	int root_fd;
 	int tmp_fd;
 
-	pthread_mutex_t lock;		/* guards what follows; taken after the core lock, if both */
+	/* guards what follows; taken after the core lock, if both */
+	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct list_head queue;
 	bool stop;
 	struct known known[KNOWN_DIRS];
 	unsigned int known_next;
 
-	/* Held for reading while a name is linked, for writing while a folder is removed. Taken first. */
+	/*
+	 * Held for reading while a name is linked, for writing while a folder is removed. Taken
+	 * first.
+	 */
 	pthread_rwlock_t dirs;
 
 	unsigned int nr;
@@ -120,8 +124,8 @@ static void forget(struct file_store *fs, const struct stat *st)
 }
 
 /*
- * Opens the folder of object @name, making what is missing (@make), with every entry on the way durable.
- * A descriptor or -errno (raw).
+ * Opens the folder of object @name, making what is missing (@make), with every entry on the way
+ * durable. A descriptor or -errno (raw).
  */
 static int open_parent(struct file_store *fs, const char *name, bool make)
 {
@@ -181,7 +185,7 @@ static const char *base_name(const char *name)
 static int write_iov(int fd, const struct iovec *iov, int niov)
 {
 	struct iovec batch[IOV_BATCH];
-	size_t skip = 0;	/* bytes of iov[0] already written */
+	size_t skip = 0; /* bytes of iov[0] already written */
 
 	while (niov) {
 		int n = niov < IOV_BATCH ? niov : IOV_BATCH;
@@ -207,7 +211,9 @@ static int write_iov(int fd, const struct iovec *iov, int niov)
 	return 0;
 }
 
-/* Gives the temporary its name. Another process may remove a folder while it is empty: again, then. */
+/*
+ * Gives the temporary its name. Another process may remove a folder while it is empty: again, then.
+ */
 static int link_name(struct file_store *fs, const char *tmp, const char *name)
 {
 	int rc = -ENOENT;
@@ -248,7 +254,7 @@ static int do_put(struct file_store *fs, const struct store_req *r)
 	if (!rc) {
 		rc = link_name(fs, tmp, r->name);
 		if (rc == -ENOENT)
-			rc = -EIO;	/* the store's own folder is gone */
+			rc = -EIO; /* the store's own folder is gone */
 	}
 	unlinkat(fs->tmp_fd, tmp, 0);
 	return rc ? map_errno(-rc) : 0;
@@ -259,8 +265,8 @@ static int do_put(struct file_store *fs, const struct store_req *r)
 static ssize_t do_get(struct file_store *fs, struct store_req *r)
 {
 	/* O_NONBLOCK: what is no regular file must not keep us. */
-	CLEANUP_CLOSE int fd = openat(fs->root_fd, r->name,
-				      O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP_CLOSE int fd =
+		openat(fs->root_fd, r->name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
 	size_t done = 0;
 
@@ -272,8 +278,8 @@ static ssize_t do_get(struct file_store *fs, struct store_req *r)
 		return -ENOENT;
 	r->size = (uint64_t)st.st_size;
 	while (done < r->len) {
-		ssize_t rc = pread(fd, (char *)r->buf + done, r->len - done,
-				   (off_t)(r->off + done));
+		ssize_t rc =
+			pread(fd, (char *)r->buf + done, r->len - done, (off_t)(r->off + done));
 
 		if (rc < 0 && errno == EINTR)
 			continue;
@@ -311,7 +317,7 @@ static int do_delete(struct file_store *fs, const struct store_req *r)
 	/* A folder, or what lies below a file, is no object. */
 	if (unlinkat(fs->root_fd, r->name, 0))
 		return errno == ENOENT || errno == ENOTDIR || errno == EISDIR ? 0 :
-			map_errno(errno);
+										map_errno(errno);
 	prune(fs, r->name);
 	return 0;
 }

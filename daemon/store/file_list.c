@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * '/' sorts before every other character of a name, and no object is both a file and a folder: so walking
- * each folder's entries in the order of their names gives all names in byte order.
+ * '/' sorts before every other character of a name, and no object is both a file and a folder: so
+ * walking each folder's entries in the order of their names gives all names in byte order.
  */
 #include "store/file_list.h"
 
@@ -20,7 +20,7 @@ struct walk {
 	struct store_entry *ents;
 	uint32_t max;
 	uint32_t nr;
-	char path[STORE_NAME_MAX];	/* of the folder being read, with its final '/' */
+	char path[STORE_NAME_MAX]; /* of the folder being read, with its final '/' */
 	size_t len;
 };
 
@@ -77,7 +77,9 @@ static bool wanted(struct walk *w, const char *name)
 		full[w->len] = '\0';
 		return false;
 	}
-	/* Greater than @after, or a folder that @after lies in: "full/" against as much of @after. */
+	/*
+	 * Greater than @after, or a folder that @after lies in: "full/" against as much of @after.
+	 */
 	c = strcmp(full, w->after);
 	if (c <= 0)
 		c = !strncmp(w->after, full, n) && (w->after[n] == '/' || !w->after[n]) ? 1 : -1;
@@ -88,7 +90,7 @@ static bool wanted(struct walk *w, const char *name)
 static int read_names(struct walk *w, int fd, struct names *n)
 {
 	struct dirent *de;
-	DIR *dir = fdopendir(fd);	/* takes fd over */
+	DIR *dir = fdopendir(fd); /* takes fd over */
 	int rc = 0;
 
 	if (!dir) {
@@ -133,7 +135,7 @@ static int walk_entry(struct walk *w, int fd, const char *name)
 		return gone(errno);
 	if (S_ISDIR(st.st_mode)) {
 		if (len + n + 2 > STORE_NAME_MAX)
-			return 0;	/* no room for a name in it */
+			return 0; /* no room for a name in it */
 		sub = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (sub < 0)
 			return gone(errno);

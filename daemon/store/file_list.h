@@ -9,9 +9,10 @@
 #include "store/store.h"
 
 /*
- * Fills up to @max entries, in byte order, with the objects under @root_fd whose names begin with @prefix and are greater
- * than @after. Reads only folders that can hold such names. Files that are not objects (names outside
- * [0-9a-z]+, not regular) are passed over. Number of entries or -errno (raw).
+ * Fills up to @max entries, in byte order, with the objects under @root_fd whose names begin with
+ * @prefix and are greater than @after. Reads only folders that can hold such names. Files that are
+ * not objects (names outside [0-9a-z]+, not regular) are passed over. Number of entries or -errno
+ * (raw).
  */
 ssize_t file_list(int root_fd, const char *prefix, const char *after, struct store_entry *ents,
 		  uint32_t max);

@@ -15,7 +15,7 @@ struct object {
 
 struct mem {
 	struct store store;
-	struct object **objs;		/* sorted by name */
+	struct object **objs; /* sorted by name */
 	size_t nr, room;
 	uint64_t bytes, limit;
 	struct list_head queue;

@@ -12,8 +12,8 @@ struct store;
 int mem_new(struct store **ret);	/* 0 or -ENOMEM */
 
 /*
- * Carries out and completes the oldest request. False: none is under way. Requests take effect here, not when they are
- * submitted.
+ * Carries out and completes the oldest request. False: none is under way. Requests take effect
+ * here, not when they are submitted.
  */
 bool mem_run(struct store *s);
 
@@ -21,8 +21,9 @@ bool mem_run(struct store *s);
 unsigned int mem_pending(const struct store *s);
 
 /*
- * For tests that damage things: the bytes of an object (NULL = none), to read or to change in place; removal; replacement of
- * an object by other bytes, which no PUT can do. 0 or -ENOENT, -ENOMEM.
+ * For tests that damage things: the bytes of an object (NULL = none), to read or to change in
+ * place; removal; replacement of an object by other bytes, which no PUT can do. 0 or -ENOENT,
+ * -ENOMEM.
  */
 uint8_t *mem_object(struct store *s, const char *name, size_t *ret_len);
 int mem_drop(struct store *s, const char *name);

@@ -80,7 +80,7 @@ static void submit(struct store *s, struct store_req *r)
 	if (list_empty(&st->idle)) {
 		c = calloc(1, sizeof(*c));
 		if (!c) {
-			store_submit(st->inner, r);	/* uncounted rather than not done */
+			store_submit(st->inner, r); /* uncounted rather than not done */
 			return;
 		}
 		c->st = st;
@@ -153,10 +153,10 @@ uint64_t stat_quantile(const struct stat_op *o, unsigned int permille)
 const char *stat_op_name(enum store_op op)
 {
 	static const char *const names[STORE_NR_OPS] = {
-		[STORE_PUT]	= "put",
-		[STORE_GET]	= "get",
-		[STORE_LIST]	= "list",
-		[STORE_DELETE]	= "delete",
+		[STORE_PUT] = "put",
+		[STORE_GET] = "get",
+		[STORE_LIST] = "list",
+		[STORE_DELETE] = "delete",
 	};
 
 	return op < STORE_NR_OPS ? names[op] : "?";

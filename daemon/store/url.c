@@ -9,10 +9,10 @@
 #include "store/file.h"
 #include "store/mem.h"
 
-#define FILE_THREADS	8u
+#define FILE_THREADS 8u
 
-__attribute__((format(printf, 3, 4)))
-static int bad(char *err, size_t err_len, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int bad(char *err, size_t err_len, const char *fmt,
+						     ...)
 {
 	va_list ap;
 
@@ -27,8 +27,8 @@ static int parse_file(struct url *u, const char *s, const char *path, char *err,
 	size_t n = strlen(path);
 
 	if (path[0] != '/')
-		return bad(err, err_len,
-			   "store URL '%s': a file store is file:///absolute/folder", s);
+		return bad(err, err_len, "store URL '%s': a file store is file:///absolute/folder",
+			   s);
 	if (n >= sizeof(u->path))
 		return bad(err, err_len, "store URL '%.40s...': the path is too long", s);
 	while (n > 1 && path[n - 1] == '/')

@@ -25,7 +25,10 @@ int url_parse(struct url *ret, const char *s, char *err, size_t err_len);
 
 #define URL_CREATE	(1u << 0)	/* make what is not there */
 
-/* Opens the store; done() runs under @core (mem: @core unused, the caller must mem_run()). -errno, @err as above. */
+/*
+ * Opens the store; done() runs under @core (mem: @core unused, the caller must mem_run()). -errno,
+ * @err as above.
+ */
 int url_open(struct store **ret, const struct url *u, unsigned int flags, struct core *core,
 	     char *err, size_t err_len);
 

@@ -14,7 +14,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 
 struct emap_dev;
 struct seal_chunk;

@@ -2,12 +2,13 @@
 /*
  * The keyring.
  *
- * Opening: LIST keys/, GET the newest, try every slot of the secret's kind (on a worker: Argon2id takes its time and
- * memory), check the MAC of the whole with the master that came out, unwrap the data keys, derive the rest.
- * Until the MAC has been checked nothing but the slots is used.
+ * Opening: LIST keys/, GET the newest, try every slot of the secret's kind (on a worker: Argon2id
+ * takes its time and memory), check the MAC of the whole with the master that came out, unwrap the
+ * data keys, derive the rest. Until the MAC has been checked nothing but the slots is used.
  *
- * Secrets live in sodium_malloc() memory: locked, not in core dumps, zeroed when freed. What a worker holds is its
- * own, so that a wait that is cut short leaves nothing behind that the worker could miss.
+ * Secrets live in sodium_malloc() memory: locked, not in core dumps, zeroed when freed. What a
+ * worker holds is its own, so that a wait that is cut short leaves nothing behind that the worker
+ * could miss.
  */
 #include "volume/keys.h"
 
@@ -23,8 +24,8 @@
 #include "volume/sio.h"
 #include "volume/volume.h"
 
-#define LIST_PAGE	64u
-#define KEYFILE_LABEL	"zerofs keyfile"
+#define LIST_PAGE     64u
+#define KEYFILE_LABEL "zerofs keyfile"
 
 static_assert(KEYS_LABEL_LEN == FMT_KEYS_LABEL, "label");
 static_assert(VOLUME_NAME_LEN == FMT_NAME_LEN, "name");
@@ -37,14 +38,14 @@ struct secrets {
 
 struct keyring {
 	struct secrets *s;
-	uint8_t *data;			/* locked: nr_gens keys of 32 B */
-	struct fmt_keys k;		/* as stored; nothing secret */
+	uint8_t *data; /* locked: nr_gens keys of 32 B */
+	struct fmt_keys k; /* as stored; nothing secret */
 	struct keys_slot slots[FMT_KEYS_MAX_SLOTS];
 };
 
 /*
- * Key derivation under way. Owned by whoever is still interested: the waiter, or once that has given up
- * (@dropped) the worker's completion.
+ * Key derivation under way. Owned by whoever is still interested: the waiter, or once that has
+ * given up (@dropped) the worker's completion.
  */
 struct derive {
 	struct exec_work work;
@@ -56,17 +57,17 @@ struct derive {
 	uint8_t uuid[16];
 	uint32_t nr;
 	struct fmt_slot slots[FMT_KEYS_MAX_SLOTS];
-	bool wrap;		/* wrap the master in slots[0] rather than find it */
-	uint8_t *locked;	/* master, key-encryption key, then the secret's bytes */
+	bool wrap; /* wrap the master in slots[0] rather than find it */
+	uint8_t *locked; /* master, key-encryption key, then the secret's bytes */
 };
 
 int keys_cost_parse(const char *s, enum keys_cost *ret)
 {
 	static const char *const names[] = {
-		[KEYS_COST_MIN]		= "min",
-		[KEYS_COST_INTERACTIVE]	= "interactive",
-		[KEYS_COST_MODERATE]	= "moderate",
-		[KEYS_COST_SENSITIVE]	= "sensitive",
+		[KEYS_COST_MIN] = "min",
+		[KEYS_COST_INTERACTIVE] = "interactive",
+		[KEYS_COST_MODERATE] = "moderate",
+		[KEYS_COST_SENSITIVE] = "sensitive",
 	};
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -123,7 +124,9 @@ static int make_kek(struct derive *d, const struct fmt_slot *s)
 	if (d->kind == KEYS_PASSPHRASE)
 		return crypto_pwhash(derive_kek(d), FMT_KEY_LEN, (const char *)derive_secret(d),
 				     d->len, s->salt, s->ops, (size_t)s->mem,
-				     crypto_pwhash_ALG_ARGON2ID13) ? -ENOMEM : 0;
+				     crypto_pwhash_ALG_ARGON2ID13) ?
+			       -ENOMEM :
+			       0;
 	crypto_generichash_init(&st, s->salt, sizeof(s->salt), FMT_KEY_LEN);
 	crypto_generichash_update(&st, (const uint8_t *)KEYFILE_LABEL, sizeof(KEYFILE_LABEL));
 	crypto_generichash_update(&st, derive_secret(d), d->len);
@@ -145,10 +148,10 @@ static void derive_run(struct exec_work *w)
 		if (rc)
 			break;
 		if (d->wrap)
-			fmt_slot_wrap(&d->slots[i], d->uuid, derive_kek(d), derive_master(d));
+			fmt_keys_wrap_slot(&d->slots[i], d->uuid, derive_kek(d), derive_master(d));
 		else
-			rc = fmt_slot_unwrap(derive_master(d), &d->slots[i], d->uuid,
-					     derive_kek(d));
+			rc = fmt_keys_unwrap_slot(derive_master(d), &d->slots[i], d->uuid,
+						  derive_kek(d));
 	}
 	d->err = rc;
 }
@@ -294,10 +297,10 @@ static void fill_slots(struct keyring *kr)
 static int fill_keys(struct keyring *kr)
 {
 	static const char *const contexts[KEYS_NR_USES] = {
-		[KEYS_HEADER]	= FMT_CTX_HEADER,
-		[KEYS_HEAD]	= FMT_CTX_HEAD,
-		[KEYS_MANIFEST]	= FMT_CTX_MANIFEST,
-		[KEYS_RUN]	= FMT_CTX_RUN,
+		[KEYS_HEADER] = FMT_CTX_HEADER,
+		[KEYS_HEAD] = FMT_CTX_HEAD,
+		[KEYS_MANIFEST] = FMT_CTX_MANIFEST,
+		[KEYS_RUN] = FMT_CTX_RUN,
 	};
 	int rc = 0;
 
@@ -307,8 +310,8 @@ static int fill_keys(struct keyring *kr)
 	if (!kr->data)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < kr->k.nr_gens && !rc; i++)
-		rc = fmt_keygen_unwrap(kr->data + i * FMT_KEY_LEN, &kr->k.gens[i], kr->k.uuid,
-				       kr->s->master);
+		rc = fmt_keys_unwrap_gen(kr->data + i * FMT_KEY_LEN, &kr->k.gens[i], kr->k.uuid,
+					 kr->s->master);
 	fill_slots(kr);
 	return rc;
 }
@@ -347,10 +350,10 @@ static int init_slot(struct fmt_slot *s, uint32_t id, enum keys_secret_kind kind
 	static const struct {
 		uint64_t ops, mem;
 	} costs[] = {
-		[KEYS_COST_MIN]		= { 1, 8ull << 20 },
-		[KEYS_COST_INTERACTIVE]	= { 2, 64ull << 20 },
-		[KEYS_COST_MODERATE]	= { 3, 256ull << 20 },
-		[KEYS_COST_SENSITIVE]	= { 4, 1ull << 30 },
+		[KEYS_COST_MIN] = { 1, 8ull << 20 },
+		[KEYS_COST_INTERACTIVE] = { 2, 64ull << 20 },
+		[KEYS_COST_MODERATE] = { 3, 256ull << 20 },
+		[KEYS_COST_SENSITIVE] = { 4, 1ull << 30 },
 	};
 
 	memset(s, 0, sizeof(*s));
@@ -422,7 +425,7 @@ static int make_keyring(struct keyring *kr, const struct volume_env *env, const 
 	kr->k.gens[0].created_us = now;
 	randombytes_buf(kr->s->master, FMT_KEY_LEN);
 	randombytes_buf(key, FMT_KEY_LEN);
-	fmt_keygen_wrap(&kr->k.gens[0], uuid, kr->s->master, key);
+	fmt_keys_wrap_gen(&kr->k.gens[0], uuid, kr->s->master, key);
 	sodium_free(key);
 	rc = wrap_slot(&kr->k.slots[0], env, uuid, secret, kr->s->master);
 	return rc ? rc : fill_keys(kr);
@@ -518,7 +521,7 @@ int keys_open(struct keyring **ret, const struct volume_env *env, const struct k
 	if (n < 0)
 		rc = (int)n;
 	else if ((uint64_t)n != s->req.size)
-		rc = -EBADMSG;		/* longer than any keys object */
+		rc = -EBADMSG; /* longer than any keys object */
 	else
 		rc = open_object(kr, env, s->body, (size_t)n, version, secret);
 	sio_drop(s);
@@ -534,7 +537,7 @@ int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys
 	     enum keys_cost cost, const char *label, uint32_t *ret_id)
 {
 	uint64_t now = clock_real_us(env->clock);
-	struct fmt_keys k = kr->k;	/* gens shared */
+	struct fmt_keys k = kr->k; /* gens shared */
 	struct fmt_slot *s;
 	struct sio_ctx c;
 	int rc = keys_secret_check(secret);

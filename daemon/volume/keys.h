@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The keyring: a volume's master key and what is derived from it or wrapped by it, in locked memory that is
- * zeroed when freed. Key derivation from a passphrase runs on env->exec.
+ * The keyring: a volume's master key and what is derived from it or wrapped by it, in locked memory
+ * that is zeroed when freed. Key derivation from a passphrase runs on env->exec.
  *
- * Threads as in volume.h: core lock held, [waits] lets go of it. The key accessors may be called from any thread
- * while nothing adds a generation.
+ * Threads as in volume.h: core lock held, [waits] lets go of it. The key accessors may be called
+ * from any thread while nothing adds a generation.
  *
- * Errors: -EKEYREJECTED no slot takes this secret; -ENOENT no volume here; -EBADMSG the keys object is damaged or
- * forged; -EPROTONOSUPPORT made by a later version; store errors as they are; -EINTR the wait was ended.
+ * Errors: -EKEYREJECTED no slot takes this secret; -ENOENT no volume here; -EBADMSG the keys object
+ * is damaged or forged; -EPROTONOSUPPORT made by a later version; store errors as they are; -EINTR
+ * the wait was ended.
  */
 #ifndef VOLUME_KEYS_H
 #define VOLUME_KEYS_H
@@ -49,16 +50,17 @@ int keys_cost_parse(const char *s, enum keys_cost *ret);
 int keys_secret_check(const struct keys_secret *s);
 
 /*
- * Draws a master and a data key for a new volume and writes keys object 1 with one slot for @secret. -EEXIST: there
- * is a volume (a head) here; -ENOTEMPTY: no head, but keys: a format that did not end. [waits]
+ * Draws a master and a data key for a new volume and writes keys object 1 with one slot for
+ * @secret. -EEXIST: there is a volume (a head) here; -ENOTEMPTY: no head, but keys: a format that
+ * did not end. [waits]
  */
 int keys_create(struct keyring **ret, const struct volume_env *env, const uint8_t uuid[16],
 		const char *name, const struct keys_secret *secret, enum keys_cost cost,
 		const char *label);
 
 /*
- * Takes back what keys_create() wrote, when the format goes on to fail before its head is there. Never on a keyring that
- * was opened. Frees nothing. [waits]
+ * Takes back what keys_create() wrote, when the format goes on to fail before its head is there.
+ * Never on a keyring that was opened. Frees nothing. [waits]
  */
 int keys_discard(struct keyring *kr, const struct volume_env *env);
 
@@ -66,8 +68,8 @@ int keys_discard(struct keyring *kr, const struct volume_env *env);
 int keys_open(struct keyring **ret, const struct volume_env *env, const struct keys_secret *secret);
 
 /*
- * Adds a slot for @secret: a new keys object, older ones stay until they are removed. -EEXIST: somebody else
- * changed the keys meanwhile (open again); -ENOSPC: all slots are taken. [waits]
+ * Adds a slot for @secret: a new keys object, older ones stay until they are removed. -EEXIST:
+ * somebody else changed the keys meanwhile (open again); -ENOSPC: all slots are taken. [waits]
  */
 int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys_secret *secret,
 	     enum keys_cost cost, const char *label, uint32_t *ret_id);
@@ -87,7 +89,8 @@ uint32_t keys_slots(const struct keyring *kr, const struct keys_slot **ret);
 
 const uint8_t *keys_uuid(const struct keyring *kr);
 const char *keys_name(const struct keyring *kr);
-uint64_t keys_version(const struct keyring *kr);	/* of the keys object: see fmt_head.keys_version */
+/* of the keys object: see fmt_head.keys_version */
+uint64_t keys_version(const struct keyring *kr);
 
 /* 32-byte keys; live as long as the keyring. */
 enum keys_use {
@@ -99,7 +102,9 @@ enum keys_use {
 };
 const uint8_t *keys_get(const struct keyring *kr, enum keys_use use);
 
-/* The data key of generation @gen, NULL if there is none; the generation that encrypts what is new. */
+/*
+ * The data key of generation @gen, NULL if there is none; the generation that encrypts what is new.
+ */
 const uint8_t *keys_data(const struct keyring *kr, uint32_t gen);
 uint32_t keys_data_gen(const struct keyring *kr);
 

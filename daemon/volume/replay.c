@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "format/fmt_name.h"
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/vol.h"

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "format/fmt_run.h"
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 
 struct emap;
 struct emap_ext;

@@ -19,8 +19,7 @@ static void on_done(struct store_req *r)
 	*(bool *)r->priv = true;
 }
 
-void export_each(struct store *mem, void (*fn)(void *ctx, const char *name, const uint8_t *p, size_t len),
-		 void *ctx)
+void export_each(struct store *mem, export_fn fn, void *ctx)
 {
 	struct store_entry e;
 	struct store_req r;

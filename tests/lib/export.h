@@ -8,9 +8,10 @@
 
 struct store;
 
+typedef void (*export_fn)(void *ctx, const char *name, const uint8_t *p, size_t len);
+
 /* Calls @fn for every object, in order. */
-void export_each(struct store *mem, void (*fn)(void *ctx, const char *name, const uint8_t *p, size_t len),
-		 void *ctx);
+void export_each(struct store *mem, export_fn fn, void *ctx);
 
 /* Writes every object to a file of its name under folder @dir, as a file store has them. */
 void export_to(struct store *mem, const char *dir);

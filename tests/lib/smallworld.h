@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A world for the core without threads: a store in memory (behind a fault layer), work that runs when somebody waits, and a clock
- * that goes on by a millisecond whenever it is looked at.
+ * A world for the core without threads: a store in memory (behind a fault layer), work that runs
+ * when somebody waits, and a clock that goes on by a millisecond whenever it is looked at.
  */
 #ifndef SMALLWORLD_H
 #define SMALLWORLD_H

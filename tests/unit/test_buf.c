@@ -9,12 +9,15 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/cur.h"
 #include "base/le.h"
 
 static void numbers(void **state)
 {
-	static const uint64_t edge[] = { 0, 1, 127, 128, 16383, 16384, UINT32_MAX, INT64_MAX,
-					 (uint64_t)INT64_MAX + 1, UINT64_MAX };
+	static const uint64_t edge[] = { 0,	     1,		127,
+					 128,	     16383,	16384,
+					 UINT32_MAX, INT64_MAX, (uint64_t)INT64_MAX + 1,
+					 UINT64_MAX };
 	struct buf b = BUF_INIT;
 	struct cur c;
 
@@ -63,8 +66,10 @@ static void malformed(void **state)
 	static const uint8_t cut[] = { 0x80 };
 	static const uint8_t padded[] = { 0x80, 0x00 };
 	static const uint8_t padded2[] = { 0xff, 0x80, 0x00 };
-	static const uint8_t too_big[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02 };
-	static const uint8_t too_long[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81, 1 };
+	static const uint8_t too_big[] = { 0xff, 0xff, 0xff, 0xff, 0xff,
+					   0xff, 0xff, 0xff, 0xff, 0x02 };
+	static const uint8_t too_long[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					    0xff, 0xff, 0xff, 0x81, 1 };
 
 	(void)state;
 	refuse(cut, sizeof(cut));
@@ -118,10 +123,8 @@ static void little_endian(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers),
-		cmocka_unit_test(small_numbers_are_short),
-		cmocka_unit_test(malformed),
-		cmocka_unit_test(growth),
+		cmocka_unit_test(numbers),	 cmocka_unit_test(small_numbers_are_short),
+		cmocka_unit_test(malformed),	 cmocka_unit_test(growth),
 		cmocka_unit_test(little_endian),
 	};
 

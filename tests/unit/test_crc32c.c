@@ -28,7 +28,9 @@ static void vectors(void **state)
 	assert_int_equal(crc32c(0, b, 0), 0);
 }
 
-/* The instruction and the tables agree, at every length around the chunks and from any alignment. */
+/*
+ * The instruction and the tables agree, at every length around the chunks and from any alignment.
+ */
 static void both_ways(void **state)
 {
 	size_t room = 40000;

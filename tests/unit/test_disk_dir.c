@@ -177,10 +177,8 @@ static void log_lines(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(files),
-		cmocka_unit_test(failed_replace),
-		cmocka_unit_test(one_owner),
-		cmocka_unit_test(not_a_folder),
+		cmocka_unit_test(files),     cmocka_unit_test(failed_replace),
+		cmocka_unit_test(one_owner), cmocka_unit_test(not_a_folder),
 		cmocka_unit_test(log_lines),
 	};
 

@@ -64,13 +64,15 @@ static void raw(void **state)
 		assert_int_equal(x.f.stored_len, 32 + blocks * 4096u);
 		memset(back, 0, sizeof(back));
 		assert_int_equal(fmt_frame_open(&x.key, &x.f, stored, x.f.stored_len, back,
-						blocks * 4096u, &n, &no), 0);
+						blocks * 4096u, &n, &no),
+				 0);
 		assert_int_equal(n, blocks * 4096u);
 		assert_int_equal(no, 5);
 		assert_memory_equal(back, data, n);
 		/* No room: nothing is written. */
 		assert_int_equal(fmt_frame_open(&x.key, &x.f, stored, x.f.stored_len, back,
-						blocks * 4096u - 1, &n, NULL), -EINVAL);
+						blocks * 4096u - 1, &n, NULL),
+				 -EINVAL);
 	}
 }
 
@@ -90,7 +92,8 @@ static void compressed(void **state)
 		assert_int_equal(fmt_frame_payload_len(&x.f, stored, x.f.stored_len, &peek), 0);
 		assert_int_equal(peek, len);
 		assert_int_equal(fmt_frame_open(&x.key, &x.f, stored, x.f.stored_len, back, len, &n,
-						NULL), 0);
+						NULL),
+				 0);
 		assert_int_equal(n, len);
 		assert_memory_equal(back, data, len);
 	}
@@ -112,7 +115,8 @@ static void refused_shapes(void **state)
 	x.f.blocks = 0;
 	assert_int_equal(fmt_frame_seal(&x.key, 0, &x.f, data, 0, stored), -EINVAL);
 	x.f.blocks = FMT_FRAME_MAX_BLOCKS + 1;
-	assert_int_equal(fmt_frame_seal(&x.key, 0, &x.f, data, x.f.blocks * 4096u, stored), -EINVAL);
+	assert_int_equal(fmt_frame_seal(&x.key, 0, &x.f, data, x.f.blocks * 4096u, stored),
+			 -EINVAL);
 	x.f.blocks = 1;
 	x.f.lba = FMT_MAX_LBA;
 	assert_int_equal(fmt_frame_seal(&x.key, 0, &x.f, data, 4096, stored), -EINVAL);
@@ -138,10 +142,11 @@ static void bound(void **state)
 	setup(&x);
 	assert_int_equal(fmt_frame_seal(&x.key, 5, &x.f, data, 8192, stored), 0);
 	assert_int_equal(open_frame(&x, stored, x.f.stored_len), 0);
-#define REFUSED(change) do {							\
-		y = x;								\
-		change;								\
-		assert_int_equal(open_frame(&y, stored, x.f.stored_len), -EBADMSG);	\
+#define REFUSED(change) \
+	do { \
+		y = x; \
+		change; \
+		assert_int_equal(open_frame(&y, stored, x.f.stored_len), -EBADMSG); \
 	} while (0)
 	REFUSED(y.f.dev++);
 	REFUSED(y.f.lba++);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The bytes of format version 1, written down. A small volume with fixed keys, times and random numbers is made by the
- * format's own code and must be, bit for bit, the one in tests/format/golden/; tests/format/reader.py, which knows
- * docs/format.md only, must find in that one what was put in.
+ * The bytes of format version 1, written down. A small volume with fixed keys, times and random
+ * numbers is made by the format's own code and must be, bit for bit, the one in
+ * tests/format/golden/; tests/format/reader.py, which knows docs/format.md only, must find in that
+ * one what was put in.
  *
- * A change that fails here breaks every volume there is. ZEROFS_GOLDEN_UPDATE=1 writes the files anew; that is for a new
- * format version.
+ * A change that fails here breaks every volume there is. ZEROFS_GOLDEN_UPDATE=1 writes the files
+ * anew; that is for a new format version.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,7 @@
 #include "format/fmt_head.h"
 #include "format/fmt_name.h"
 #include "format/fmt_run.h"
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 #include "format/fmt_state.h"
 #include "lib/export.h"
 #include "lib/smallworld.h"
@@ -31,16 +32,18 @@
 #include "store/mem.h"
 #include "volume/keys.h"
 
-#define GOLDEN		"tests/format/golden"
-#define READER		"/usr/bin/python3 tests/format/reader.py"
-#define PASSPHRASE	"correct horse battery staple"
+#define GOLDEN	   "tests/format/golden"
+#define READER	   "/usr/bin/python3 tests/format/reader.py"
+#define PASSPHRASE "correct horse battery staple"
 
-#define NR_DEVS		2
-#define BLOCKS		64u
-#define WNO(n)		((1ull << 32) + (n))
-#define TIME(n)		(1700000000000000ull + (n))
+#define NR_DEVS	   2
+#define BLOCKS	   64u
+#define WNO(n)	   ((1ull << 32) + (n))
+#define TIME(n)	   (1700000000000000ull + (n))
 
-static const uint8_t uuid[16] = { 0xde, 0xad, 0xbe, 0xef, 0, 1, 0x42, 3, 0x84, 5, 6, 7, 8, 9, 10, 11 };
+static const uint8_t uuid[16] = {
+	0xde, 0xad, 0xbe, 0xef, 0, 1, 0x42, 3, 0x84, 5, 6, 7, 8, 9, 10, 11
+};
 static const char keyfile[] = "a key file of the golden volume\n";
 
 /* Where a block's data lies. */
@@ -80,10 +83,15 @@ static void seg_begin(struct golden *g, struct seg *x, uint64_t seq, uint64_t fi
 {
 	memset(x, 0, sizeof(*x));
 	x->t = (struct fmt_table){ .frames = x->f, .entries = x->e };
-	x->s = (struct fmt_seg){ .type = FMT_SEG_DATA, .key_gen = 1, .epoch = 2, .seq = seq,
-				 .wno_first = first, .wno_last = last, .created_us = TIME(seq) };
+	x->s = (struct fmt_seg){ .type = FMT_SEG_DATA,
+				 .key_gen = 1,
+				 .epoch = 2,
+				 .seq = seq,
+				 .wno_first = first,
+				 .wno_last = last,
+				 .created_us = TIME(seq) };
 	if (seq > 17)
-		x->s.resume_at = seq;		/* all before it was durable */
+		x->s.resume_at = seq; /* all before it was durable */
 	memcpy(x->s.uuid, uuid, sizeof(uuid));
 	memcpy(x->s.nonce, g->nonce, sizeof(g->nonce));
 	memcpy(x->s.prev_hash, g->chain, sizeof(g->chain));
@@ -107,7 +115,9 @@ static uint32_t add_frame(struct golden *g, struct seg *x, uint32_t dev, uint64_
 	struct fmt_frame *f = &x->f[n];
 	le32 v = le_32(len);
 
-	*f = (struct fmt_frame){ .dev = dev, .lba = lba, .blocks = blocks,
+	*f = (struct fmt_frame){ .dev = dev,
+				 .lba = lba,
+				 .blocks = blocks,
 				 .codec = fill < 0 ? FMT_CODEC_RAW : FMT_CODEC_ZSTD };
 	if (fill < 0) {
 		for (uint32_t i = 0; i < len; i++)
@@ -126,16 +136,20 @@ static uint32_t add_frame(struct golden *g, struct seg *x, uint32_t dev, uint64_
 
 static void add_data(struct seg *x, uint64_t wno, uint32_t frame, uint16_t block, uint32_t blocks)
 {
-	add_entry(x, (struct fmt_entry){ .kind = FMT_E_DATA, .wno = wno, .frame = frame,
-					 .block = block, .blocks = blocks, .dev = x->f[frame].dev,
+	add_entry(x, (struct fmt_entry){ .kind = FMT_E_DATA,
+					 .wno = wno,
+					 .frame = frame,
+					 .block = block,
+					 .blocks = blocks,
+					 .dev = x->f[frame].dev,
 					 .lba = x->f[frame].lba + block });
 }
 
 static void add_hole(struct golden *g, struct seg *x, uint8_t kind, uint64_t wno, uint32_t dev,
 		     uint64_t lba, uint32_t blocks)
 {
-	add_entry(x, (struct fmt_entry){ .kind = kind, .wno = wno, .dev = dev, .lba = lba,
-					 .blocks = blocks });
+	add_entry(x, (struct fmt_entry){
+			     .kind = kind, .wno = wno, .dev = dev, .lba = lba, .blocks = blocks });
 	memset(g->content[dev] + lba * FMT_BLOCK_SIZE, 0, blocks * FMT_BLOCK_SIZE);
 }
 
@@ -153,10 +167,16 @@ static void apply(struct golden *g, const struct seg *x)
 
 			p->data = e->kind == FMT_E_DATA;
 			p->x = (struct fmt_extent){
-				.dev = e->dev, .blocks = 1, .lba = e->lba + j, .birth = e->wno,
-				.seq = x->s.seq, .frame_off = (uint32_t)f->off,
-				.stored_len = f->stored_len, .block = (uint8_t)(e->block + j),
-				.frame_blocks = (uint8_t)f->blocks, .codec = f->codec,
+				.dev = e->dev,
+				.blocks = 1,
+				.lba = e->lba + j,
+				.birth = e->wno,
+				.seq = x->s.seq,
+				.frame_off = (uint32_t)f->off,
+				.stored_len = f->stored_len,
+				.block = (uint8_t)(e->block + j),
+				.frame_blocks = (uint8_t)f->blocks,
+				.codec = f->codec,
 			};
 		}
 	}
@@ -181,10 +201,17 @@ static void seg_end(struct golden *g, struct seg *x)
 	memcpy(g->chain, x->s.hash, sizeof(g->chain));
 	apply(g, x);
 	g->recs[g->nr_recs] = (struct fmt_segrec){
-		.seq = x->s.seq, .epoch = x->s.epoch, .key_gen = 1, .table_len = x->s.table_len,
-		.nr_frames = x->s.nr_frames, .data_blocks = x->s.data_blocks,
-		.live_blocks = x->s.data_blocks, .object_len = x->s.object_len,
-		.live_bytes = FMT_FRAME_HDR_LEN * x->t.nr_frames, .wno_first = x->s.wno_first, .wno_last = x->s.wno_last,
+		.seq = x->s.seq,
+		.epoch = x->s.epoch,
+		.key_gen = 1,
+		.table_len = x->s.table_len,
+		.nr_frames = x->s.nr_frames,
+		.data_blocks = x->s.data_blocks,
+		.live_blocks = x->s.data_blocks,
+		.object_len = x->s.object_len,
+		.live_bytes = FMT_FRAME_HDR_LEN * x->t.nr_frames,
+		.wno_first = x->s.wno_first,
+		.wno_last = x->s.wno_last,
 		.created_us = x->s.created_us,
 	};
 	memcpy(g->recs[g->nr_recs].salt, x->s.salt, sizeof(x->s.salt));
@@ -194,8 +221,12 @@ static void seg_end(struct golden *g, struct seg *x)
 
 static void put_fence(struct golden *g)
 {
-	struct fmt_seg s = { .type = FMT_SEG_FENCE, .epoch = 2, .seq = 1, .resume_at = 17,
-			     .resume_wno = WNO(0), .created_us = TIME(1) };
+	struct fmt_seg s = { .type = FMT_SEG_FENCE,
+			     .epoch = 2,
+			     .seq = 1,
+			     .resume_at = 17,
+			     .resume_wno = WNO(0),
+			     .created_us = TIME(1) };
 	uint8_t footer[FMT_SEG_FOOTER_LEN];
 	char name[FMT_NAME_MAX];
 	struct buf b = BUF_INIT;
@@ -228,14 +259,23 @@ static void put_manifest(struct golden *g, uint64_t version, bool with_runs)
 {
 	struct fmt_dev devs[NR_DEVS] = {
 		{ .id = 0, .name = "data", .size = BLOCKS * FMT_BLOCK_SIZE, .death = UINT64_MAX },
-		{ .id = 1, .name = "log", .size = BLOCKS * FMT_BLOCK_SIZE, .flags = FMT_DEV_RO,
+		{ .id = 1,
+		  .name = "log",
+		  .size = BLOCKS * FMT_BLOCK_SIZE,
+		  .flags = FMT_DEV_RO,
 		  .death = UINT64_MAX },
 	};
 	struct fmt_run_ref runs[2];
-	struct fmt_manifest m = { .version = version, .epoch = 2, .created_us = TIME(100),
-				  .replay_from = g->head.replay_from, .last_wno = g->head.last_wno,
-				  .next_dev_id = NR_DEVS, .nr_devs = NR_DEVS, .devs = devs,
-				  .runs = runs, .nr_runs = with_runs ? 2 : 0 };
+	struct fmt_manifest m = { .version = version,
+				  .epoch = 2,
+				  .created_us = TIME(100),
+				  .replay_from = g->head.replay_from,
+				  .last_wno = g->head.last_wno,
+				  .next_dev_id = NR_DEVS,
+				  .nr_devs = NR_DEVS,
+				  .devs = devs,
+				  .runs = runs,
+				  .nr_runs = with_runs ? 2 : 0 };
 	const uint8_t *key = keys_get(g->kr, KEYS_RUN);
 	struct fmt_run_writer *w;
 	char name[FMT_NAME_MAX];
@@ -251,14 +291,17 @@ static void put_manifest(struct golden *g, uint64_t version, bool with_runs)
 		assert_non_null(w);
 		for (unsigned int d = 0; d < NR_DEVS; d++) {
 			for (unsigned int i = 0; i < BLOCKS; i++) {
-				struct fmt_extent tomb = { .dev = d, .lba = i, .blocks = 1, .birth = 1,
-							   .tomb = 1 };
+				struct fmt_extent tomb = {
+					.dev = d, .lba = i, .blocks = 1, .birth = 1, .tomb = 1
+				};
 
 				if (!g->map[d][i].data && i % 16)
 					continue;
 				m.mapped_blocks += g->map[d][i].data;
 				assert_int_equal(fmt_run_add_extent(w, g->map[d][i].data ?
-								    &g->map[d][i].x : &tomb), 0);
+									       &g->map[d][i].x :
+									       &tomb),
+						 0);
 			}
 		}
 		finish_run(g, w, &runs[1]);
@@ -266,7 +309,8 @@ static void put_manifest(struct golden *g, uint64_t version, bool with_runs)
 	m.id = testrand_u64();
 	memcpy(m.chain, g->head.chain, sizeof(m.chain));
 	assert_int_equal(fmt_manifest_seal(&b, &m, uuid, keys_get(g->kr, KEYS_MANIFEST),
-					   g->head.manifest_hash), 0);
+					   g->head.manifest_hash),
+			 0);
 	fmt_name_manifest(name, version, m.id);
 	put(g, name, b.data, b.len);
 	buf_free(&b);
@@ -322,7 +366,10 @@ static void put_segments(struct golden *g)
 	put_manifest(g, 3, true);
 	put_head(g, 3, 2, 0);
 
-	/* Behind the manifest: a reader has to replay it. Numbers 11 and 12 were never acknowledged. */
+	/*
+	 * Behind the manifest: a reader has to replay it. Numbers 11 and 12 were never
+	 * acknowledged.
+	 */
 	seg_begin(g, &x, 19, WNO(10), WNO(14));
 	f = add_frame(g, &x, 0, 3, 2, 0x66);
 	add_data(&x, WNO(10), f, 0, 2);
@@ -343,12 +390,15 @@ static void make(struct golden *g)
 	testrand_seed(20250701);
 	smallworld_init(&g->w);
 	assert_int_equal(keys_create(&g->kr, &g->w.env, uuid, "golden", &file, KEYS_COST_MIN,
-				     "the key file"), 0);
-	assert_int_equal(keys_add(g->kr, &g->w.env, &pass, KEYS_COST_MIN, "the passphrase", &id), 0);
+				     "the key file"),
+			 0);
+	assert_int_equal(keys_add(g->kr, &g->w.env, &pass, KEYS_COST_MIN, "the passphrase", &id),
+			 0);
 	for (unsigned int i = 0; i < sizeof(g->nonce); i++)
 		g->nonce[i] = (uint8_t)testrand_u64();
-	g->head = (struct fmt_head){ .window = 16, .keys_version = 2, .replay_from = 1,
-				     .host = "golden-host" };
+	g->head = (struct fmt_head){
+		.window = 16, .keys_version = 2, .replay_from = 1, .host = "golden-host"
+	};
 	put_manifest(g, 1, false);
 	put_head(g, 1, 1, FMT_HEAD_CLEAN);
 	g->head.journal_state = FMT_JOURNAL_OPEN;
@@ -423,7 +473,7 @@ static void volume_bytes(void **state)
 	(void)state;
 	compared = 0;
 	export_each(g->w.mem, compare, NULL);
-	assert_int_equal(compared, 2 + 3 + 2 + 2 + 4);	/* keys, heads, manifests, runs, log */
+	assert_int_equal(compared, 2 + 3 + 2 + 2 + 4); /* keys, heads, manifests, runs, log */
 	assert_int_equal(count_files(), compared);
 	golden_file("key", keyfile, sizeof(keyfile) - 1);
 	end(g);
@@ -431,18 +481,33 @@ static void volume_bytes(void **state)
 
 static void local_bytes(void **state)
 {
-	struct fmt_state s = { .head_version = 3, .epoch = 2, .keys_version = 2, .commit_seq = 19,
-			       .commit_wno = WNO(14), .saved_us = TIME(200) };
-	struct fmt_arena a = { .total_len = 1 << 20, .data_off = 64 << 10, .data_len = 960 << 10,
-			       .index_off = 4096, .nr_entries = 2, .extent_len = 64 << 10,
-			       .write_off = 0, .write_len = 512 << 10, .epoch = 2,
+	struct fmt_state s = { .head_version = 3,
+			       .epoch = 2,
+			       .keys_version = 2,
+			       .commit_seq = 19,
+			       .commit_wno = WNO(14),
+			       .saved_us = TIME(200) };
+	struct fmt_arena a = { .total_len = 1 << 20,
+			       .data_off = 64 << 10,
+			       .data_len = 960 << 10,
+			       .index_off = 4096,
+			       .nr_entries = 2,
+			       .extent_len = 64 << 10,
+			       .write_off = 0,
+			       .write_len = 512 << 10,
+			       .epoch = 2,
 			       .created_us = TIME(1) };
-	struct fmt_arena_rec write = { .wno = WNO(15), .lba = 7, .off = 8192, .dev = 1, .blocks = 2,
-				       .op = FMT_ARENA_WRITE };
-	struct fmt_arena_rec zeroes = { .wno = WNO(16), .lba = 1ull << 40, .dev = 0,
-					.blocks = 1 << 20, .op = FMT_ARENA_ZEROES,
+	struct fmt_arena_rec write = {
+		.wno = WNO(15), .lba = 7, .off = 8192, .dev = 1, .blocks = 2, .op = FMT_ARENA_WRITE
+	};
+	struct fmt_arena_rec zeroes = { .wno = WNO(16),
+					.lba = 1ull << 40,
+					.dev = 0,
+					.blocks = 1 << 20,
+					.op = FMT_ARENA_ZEROES,
 					.flags = FMT_ARENA_NOUNMAP };
-	static uint8_t index[FMT_ARENA_HDR_LEN + 2 * FMT_ARENA_ENTRY_LEN] __attribute__((aligned(64)));
+	static uint8_t index[FMT_ARENA_HDR_LEN + 2 * FMT_ARENA_ENTRY_LEN]
+		__attribute__((aligned(64)));
 	struct fmt_arena_entry *e = (void *)(index + FMT_ARENA_HDR_LEN);
 	uint8_t out[FMT_STATE_LEN];
 
@@ -468,19 +533,42 @@ static void gc_bytes(void **state)
 	/* Entries that nothing writes yet have their bytes all the same. */
 	memset(&x, 0, sizeof(x));
 	x.t = (struct fmt_table){ .frames = x.f, .entries = x.e };
-	x.s = (struct fmt_seg){ .type = FMT_SEG_DATA, .key_gen = 1, .epoch = 9, .seq = 0x12345,
-				.wno_first = 50, .wno_last = 60 };
+	x.s = (struct fmt_seg){ .type = FMT_SEG_DATA,
+				.key_gen = 1,
+				.epoch = 9,
+				.seq = 0x12345,
+				.wno_first = 50,
+				.wno_last = 60 };
 	memcpy(x.s.uuid, uuid, sizeof(uuid));
 	memcpy(x.s.salt, salt, sizeof(salt));
 	fmt_seg_key(&x.k, &x.s, key);
-	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_MOVE, .wno = 50, .dev = 1, .lba = 99,
-					  .blocks = 3, .birth = 7, .from_seq = 3, .from_off = 400,
-					  .from_block = 2, .to_seq = 8, .to_frame = 5, .to_block = 1 });
-	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_MOVE, .wno = 51, .dev = 1, .lba = 102,
-					  .blocks = 1, .birth = 8, .from_gc = 1, .from_seq = 1,
-					  .from_off = 800, .to_seq = 8, .to_frame = 6 });
-	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_CONTROL, .wno = 52,
-					  .control = FMT_C_DEV_RESIZE, .body = body,
+	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_MOVE,
+					  .wno = 50,
+					  .dev = 1,
+					  .lba = 99,
+					  .blocks = 3,
+					  .birth = 7,
+					  .from_seq = 3,
+					  .from_off = 400,
+					  .from_block = 2,
+					  .to_seq = 8,
+					  .to_frame = 5,
+					  .to_block = 1 });
+	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_MOVE,
+					  .wno = 51,
+					  .dev = 1,
+					  .lba = 102,
+					  .blocks = 1,
+					  .birth = 8,
+					  .from_gc = 1,
+					  .from_seq = 1,
+					  .from_off = 800,
+					  .to_seq = 8,
+					  .to_frame = 6 });
+	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_CONTROL,
+					  .wno = 52,
+					  .control = FMT_C_DEV_RESIZE,
+					  .body = body,
 					  .body_len = sizeof(body) - 1 });
 	assert_int_equal(fmt_seg_seal(&b, &x.s, &x.t, &x.k, hkey), 0);
 	golden_file("moves", b.data, b.len);
@@ -496,7 +584,8 @@ static void read_back(const struct golden *g, const char *how, unsigned int dev)
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/out", dir);
-	snprintf(cmd, sizeof(cmd), READER " " GOLDEN "/volume %s %u %s > %s/list", how, dev, path, dir);
+	snprintf(cmd, sizeof(cmd), READER " " GOLDEN "/volume %s %u %s > %s/list", how, dev, path,
+		 dir);
 	rc = system(cmd);
 	if (!WIFEXITED(rc) || WEXITSTATUS(rc))
 		fail_msg("%s: status %d", cmd, rc);
@@ -517,7 +606,8 @@ static void independent_reader(void **state)
 	read_back(g, "--key-file " GOLDEN "/key", 1);
 	read_back(g, "--passphrase '" PASSPHRASE "'", 1);
 	/* It does say no. */
-	assert_int_not_equal(system(READER " " GOLDEN "/volume --passphrase wrong > /dev/null 2>&1"), 0);
+	assert_int_not_equal(
+		system(READER " " GOLDEN "/volume --passphrase wrong > /dev/null 2>&1"), 0);
 	end(g);
 }
 

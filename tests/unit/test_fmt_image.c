@@ -23,11 +23,21 @@ static const uint8_t key[FMT_KEY_LEN] = { 1 }, other_key[FMT_KEY_LEN] = { 2 };
 
 static struct fmt_head some_head(void)
 {
-	struct fmt_head h = { .version = 5, .epoch = 4, .window = 16, .flags = FMT_HEAD_CLEAN,
-			      .keys_version = 1, .manifest_version = 3, .manifest_id = 99,
-			      .replay_from = 70, .last_wno = 1234, .floor = 12, .gc_floor = 2,
-			      .created_us = 77, .journal_state = FMT_JOURNAL_OPEN,
-			      .journal_host = "alpha", .host = "beta" };
+	struct fmt_head h = { .version = 5,
+			      .epoch = 4,
+			      .window = 16,
+			      .flags = FMT_HEAD_CLEAN,
+			      .keys_version = 1,
+			      .manifest_version = 3,
+			      .manifest_id = 99,
+			      .replay_from = 70,
+			      .last_wno = 1234,
+			      .floor = 12,
+			      .gc_floor = 2,
+			      .created_us = 77,
+			      .journal_state = FMT_JOURNAL_OPEN,
+			      .journal_host = "alpha",
+			      .host = "beta" };
 
 	memset(h.nonce, 1, sizeof(h.nonce));
 	memset(h.manifest_hash, 2, sizeof(h.manifest_hash));
@@ -72,10 +82,11 @@ static void head_rules(void **state)
 	struct fmt_head h;
 
 	(void)state;
-#define REFUSED(change) do {						\
-		h = some_head();					\
-		change;							\
-		assert_int_equal(fmt_head_seal(out, &h, uuid, key), -EINVAL);	\
+#define REFUSED(change) \
+	do { \
+		h = some_head(); \
+		change; \
+		assert_int_equal(fmt_head_seal(out, &h, uuid, key), -EINVAL); \
 	} while (0)
 	REFUSED(h.version = 0);
 	REFUSED(h.epoch = 0);
@@ -84,14 +95,14 @@ static void head_rules(void **state)
 	REFUSED(h.flags = 2);
 	REFUSED(h.keys_version = 0);
 	REFUSED(h.journal_state = 3);
-	REFUSED(h.journal_state = FMT_JOURNAL_NONE);		/* and yet a journal */
+	REFUSED(h.journal_state = FMT_JOURNAL_NONE); /* and yet a journal */
 	REFUSED(memset(h.journal, 0, 16));
 	REFUSED(h.floor = 71);
-	REFUSED(memset(h.host, 'x', sizeof(h.host)));		/* no end */
+	REFUSED(memset(h.host, 'x', sizeof(h.host))); /* no end */
 	REFUSED(h.manifest_version = 0);
 #undef REFUSED
 	h = some_head();
-	h.manifest_version = h.manifest_id = h.last_wno = 0;	/* an empty volume */
+	h.manifest_version = h.manifest_id = h.last_wno = 0; /* an empty volume */
 	assert_int_equal(fmt_head_seal(out, &h, uuid, key), 0);
 }
 
@@ -103,19 +114,48 @@ static struct fmt_dev devs[] = {
 };
 
 static struct fmt_run_ref runs[] = {
-	{ .version = 3, .id = 1, .kind = FMT_RUN_EXTENTS, .level = 2, .len = 5000, .index_off = 4000,
-	  .index_len = 1000, .count = 9, .first_dev = 0, .first_lba = 4, .last_dev = 2, .last_lba = 0,
-	  .wno_first = 1, .wno_last = 88 },
-	{ .version = 3, .id = 2, .kind = FMT_RUN_SEGMENTS, .len = 500, .index_off = 400,
-	  .index_len = 100, .count = 1, .first_dev = 1, .first_lba = 4, .last_dev = 1, .last_lba = 4,
-	  .wno_first = 1, .wno_last = 88 },
+	{ .version = 3,
+	  .id = 1,
+	  .kind = FMT_RUN_EXTENTS,
+	  .level = 2,
+	  .len = 5000,
+	  .index_off = 4000,
+	  .index_len = 1000,
+	  .count = 9,
+	  .first_dev = 0,
+	  .first_lba = 4,
+	  .last_dev = 2,
+	  .last_lba = 0,
+	  .wno_first = 1,
+	  .wno_last = 88 },
+	{ .version = 3,
+	  .id = 2,
+	  .kind = FMT_RUN_SEGMENTS,
+	  .len = 500,
+	  .index_off = 400,
+	  .index_len = 100,
+	  .count = 1,
+	  .first_dev = 1,
+	  .first_lba = 4,
+	  .last_dev = 1,
+	  .last_lba = 4,
+	  .wno_first = 1,
+	  .wno_last = 88 },
 };
 
 static struct fmt_manifest some_manifest(void)
 {
-	struct fmt_manifest m = { .version = 3, .id = 99, .epoch = 4, .created_us = 5,
-				  .replay_from = 70, .last_wno = 1234, .mapped_blocks = 6,
-				  .next_dev_id = 3, .nr_devs = 2, .nr_runs = 2, .devs = devs,
+	struct fmt_manifest m = { .version = 3,
+				  .id = 99,
+				  .epoch = 4,
+				  .created_us = 5,
+				  .replay_from = 70,
+				  .last_wno = 1234,
+				  .mapped_blocks = 6,
+				  .next_dev_id = 3,
+				  .nr_devs = 2,
+				  .nr_runs = 2,
+				  .devs = devs,
 				  .runs = runs };
 
 	memset(m.chain, 3, sizeof(m.chain));
@@ -190,14 +230,15 @@ static void manifest_rules(void **state)
 	uint8_t hash[32];
 
 	(void)state;
-#define RULE(change, want) do {						\
-		m = some_manifest();					\
-		memcpy(d, devs, sizeof(d));				\
-		memcpy(r, runs, sizeof(r));				\
-		m.devs = d;						\
-		m.runs = r;						\
-		change;							\
-		assert_int_equal(fmt_manifest_seal(&b, &m, uuid, key, hash), want);	\
+#define RULE(change, want) \
+	do { \
+		m = some_manifest(); \
+		memcpy(d, devs, sizeof(d)); \
+		memcpy(r, runs, sizeof(r)); \
+		m.devs = d; \
+		m.runs = r; \
+		change; \
+		assert_int_equal(fmt_manifest_seal(&b, &m, uuid, key, hash), want); \
 	} while (0)
 	RULE(m.nr_devs = m.nr_runs = 0, 0);
 	RULE(m.version = 0, -EINVAL);
@@ -232,8 +273,10 @@ static void manifest_sections(void **state)
 		size_t len;
 		int want;
 	} t[] = {
-		{ optional, sizeof(optional), 0 }, { must, sizeof(must), -EPROTONOSUPPORT },
-		{ too_long, sizeof(too_long), -EBADMSG }, { twice, sizeof(twice), -EBADMSG },
+		{ optional, sizeof(optional), 0 },
+		{ must, sizeof(must), -EPROTONOSUPPORT },
+		{ too_long, sizeof(too_long), -EBADMSG },
+		{ twice, sizeof(twice), -EBADMSG },
 		{ optional, 3, -EBADMSG },
 	};
 	struct fmt_manifest m = some_manifest(), back;
@@ -255,7 +298,8 @@ static void manifest_sections(void **state)
 		p = buf_extend(&again, body.len + FMT_BOX_OVERHEAD);
 		assert_non_null(p);
 		fmt_box_seal(p, key, b.data, 56, body.data, body.len);
-		assert_int_equal(fmt_manifest_open(&back, again.data, again.len, uuid, 3, 99, NULL, key),
+		assert_int_equal(fmt_manifest_open(&back, again.data, again.len, uuid, 3, 99, NULL,
+						   key),
 				 t[i].want);
 		if (!t[i].want) {
 			same_manifest(&back, &m);
@@ -349,23 +393,26 @@ static void run_round_trip(void **state)
 	assert_true(ref.last_lba == want[NR - 1].lba + want[NR - 1].blocks - 1);
 	/* With all of it in hand, and with the index alone. */
 	assert_int_equal(fmt_run_open(&x, &ref, uuid, b.data, b.len, key), 0);
-	assert_int_equal(fmt_run_index_open(&y, &ref, uuid, b.data + ref.index_off, ref.index_len,
-					    key), 0);
+	assert_int_equal(
+		fmt_run_index_open(&y, &ref, uuid, b.data + ref.index_off, ref.index_len, key), 0);
 	assert_int_equal(x.nr_blocks, y.nr_blocks);
 	assert_true(x.nr_blocks > 10);
 	for (uint32_t n = 0; n < x.nr_blocks; n++) {
 		assert_int_equal(fmt_run_extents_open(got, &y, n, b.data + x.blocks[n].off,
-						      x.blocks[n].len, key), 0);
+						      x.blocks[n].len, key),
+				 0);
 		for (uint32_t i = 0; i < x.blocks[n].count; i++)
 			same_extent(&got[i], &want[at++]);
 		assert_true(x.blocks[n].len > FMT_RUN_BLOCK - 64 || n + 1 == x.nr_blocks);
 	}
 	assert_int_equal(at, NR);
 	/* One block is not another one. */
-	assert_int_equal(fmt_run_extents_open(got, &y, 1, b.data + x.blocks[0].off,
-					      x.blocks[0].len, key), -EBADMSG);
-	assert_int_equal(fmt_run_extents_open(got, &y, 0, b.data + x.blocks[0].off,
-					      x.blocks[0].len, other_key), -EBADMSG);
+	assert_int_equal(fmt_run_extents_open(got, &y, 1, b.data + x.blocks[0].off, x.blocks[0].len,
+					      key),
+			 -EBADMSG);
+	assert_int_equal(fmt_run_extents_open(got, &y, 0, b.data + x.blocks[0].off, x.blocks[0].len,
+					      other_key),
+			 -EBADMSG);
 	assert_int_equal(fmt_run_extents_open(got, &y, y.nr_blocks, b.data, 10, key), -EINVAL);
 	fmt_run_index_free(&x);
 	fmt_run_index_free(&y);
@@ -375,7 +422,7 @@ static void run_round_trip(void **state)
 
 struct run_ctx {
 	struct fmt_run_ref ref;
-	bool hash;		/* check the whole object's hash, or only tags */
+	bool hash; /* check the whole object's hash, or only tags */
 };
 
 static int open_run(void *ctx, const void *p, size_t len)
@@ -387,7 +434,7 @@ static int open_run(void *ctx, const void *p, size_t len)
 
 	if (c->hash)
 		return fmt_run_open(&x, &c->ref, uuid, p, len, key) ? -EBADMSG :
-			(fmt_run_index_free(&x), 0);
+								      (fmt_run_index_free(&x), 0);
 	if (len != c->ref.len || memcmp(p, "ZEROFS", 6))
 		return -EBADMSG;
 	rc = fmt_run_index_open(&x, &c->ref, uuid, (const uint8_t *)p + c->ref.index_off,
@@ -414,7 +461,10 @@ static void run_damage(void **state)
 	testrand_seed(8);
 	free(make_run(&b, &c.ref, 30));
 	hostile_check(b.data, b.len, open_run, &c);
-	/* Without the hash, as one who fetches the index and single blocks: all but the unread header. */
+	/*
+	 * Without the hash, as one who fetches the index and single blocks: all but the unread
+	 * header.
+	 */
 	c.hash = false;
 	p = b.data;
 	for (size_t bit = 8 * header; bit < 8 * b.len; bit++) {
@@ -423,11 +473,13 @@ static void run_damage(void **state)
 		p[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	/* Under another name, level or kind it does not open. */
-#define REFUSED(change) do {							\
-		moved = c.ref;							\
-		change;								\
-		assert_int_equal(fmt_run_index_open(&x, &moved, uuid, p + c.ref.index_off,	\
-						    c.ref.index_len, key), -EBADMSG);	\
+#define REFUSED(change) \
+	do { \
+		moved = c.ref; \
+		change; \
+		assert_int_equal(fmt_run_index_open(&x, &moved, uuid, p + c.ref.index_off, \
+						    c.ref.index_len, key), \
+				 -EBADMSG); \
 	} while (0)
 	REFUSED(moved.id++);
 	REFUSED(moved.version++);
@@ -438,27 +490,36 @@ static void run_damage(void **state)
 	REFUSED(moved.index_off++);
 #undef REFUSED
 	assert_int_equal(fmt_run_index_open(&x, &c.ref, other_uuid, p + c.ref.index_off,
-					    c.ref.index_len, key), -EBADMSG);
+					    c.ref.index_len, key),
+			 -EBADMSG);
 	buf_free(&b);
 }
 
 static void run_rules(void **state)
 {
 	struct fmt_run_writer *w = fmt_run_writer_new(uuid, 3, FMT_RUN_EXTENTS, 0, key);
-	struct fmt_extent x = { .lba = 10, .blocks = 4, .birth = 1, .frame_off = 400, .stored_len = 48,
-				.frame_blocks = 4, .codec = FMT_CODEC_ZSTD, .seq = 3 }, y;
+	struct fmt_extent x = { .lba = 10,
+				.blocks = 4,
+				.birth = 1,
+				.frame_off = 400,
+				.stored_len = 48,
+				.frame_blocks = 4,
+				.codec = FMT_CODEC_ZSTD,
+				.seq = 3 },
+			  y;
 	struct fmt_segrec s = { .seq = 1 };
 	struct fmt_run_ref ref;
 	struct buf b = BUF_INIT;
 
 	(void)state;
 	assert_non_null(w);
-	assert_int_equal(fmt_run_finish(w, &b, &ref), -EINVAL);		/* nothing in it */
-	assert_int_equal(fmt_run_add_segrec(w, &s), -EINVAL);		/* the wrong kind */
-#define REFUSED(change) do {							\
-		y = x;								\
-		change;								\
-		assert_int_equal(fmt_run_add_extent(w, &y), -EINVAL);		\
+	assert_int_equal(fmt_run_finish(w, &b, &ref), -EINVAL); /* nothing in it */
+	assert_int_equal(fmt_run_add_segrec(w, &s), -EINVAL); /* the wrong kind */
+#define REFUSED(change) \
+	do { \
+		y = x; \
+		change; \
+		assert_int_equal(fmt_run_add_extent(w, &y), -EINVAL); \
 	} while (0)
 	REFUSED(y.blocks = 0);
 	REFUSED(y.blocks = 5);
@@ -472,15 +533,16 @@ static void run_rules(void **state)
 	REFUSED(y.frame_off = 288);
 	REFUSED(y.frame_off = (256u << 20) - 16);
 	REFUSED(y.gc = 2);
-	REFUSED(y.tomb = 1);			/* a tombstone has no place */
+	REFUSED(y.tomb = 1); /* a tombstone has no place */
 	REFUSED(y.lba = FMT_MAX_LBA - 3);
-	REFUSED(y.lba = 0; y.block = 1; y.blocks = 1);	/* the frame would begin before the device */
+	/* the frame would begin before the device */
+	REFUSED(y.lba = 0; y.block = 1; y.blocks = 1);
 #undef REFUSED
 	assert_int_equal(fmt_run_add_extent(w, &x), 0);
-	assert_int_equal(fmt_run_add_extent(w, &x), -EINVAL);		/* order */
+	assert_int_equal(fmt_run_add_extent(w, &x), -EINVAL); /* order */
 	y = x;
 	y.lba = 13;
-	assert_int_equal(fmt_run_add_extent(w, &y), -EINVAL);		/* overlap */
+	assert_int_equal(fmt_run_add_extent(w, &y), -EINVAL); /* overlap */
 	y.lba = 14;
 	assert_int_equal(fmt_run_add_extent(w, &y), 0);
 	y.dev = 1;
@@ -494,10 +556,19 @@ static void run_rules(void **state)
 
 static struct fmt_segrec some_segrec(uint32_t i)
 {
-	struct fmt_segrec s = { .gc = i >= 1500, .flags = i % 7 ? 0 : FMT_SEGREC_DELETED, .seq = 3 * i,
-				.epoch = 1 + i / 100, .key_gen = 1, .table_len = 16 + i, .nr_frames = i,
-				.data_blocks = 2 * i, .live_blocks = i, .object_len = 100000 + i,
-				.live_bytes = 50000, .wno_first = 1 + i, .wno_last = 2 * i + 1,
+	struct fmt_segrec s = { .gc = i >= 1500,
+				.flags = i % 7 ? 0 : FMT_SEGREC_DELETED,
+				.seq = 3 * i,
+				.epoch = 1 + i / 100,
+				.key_gen = 1,
+				.table_len = 16 + i,
+				.nr_frames = i,
+				.data_blocks = 2 * i,
+				.live_blocks = i,
+				.object_len = 100000 + i,
+				.live_bytes = 50000,
+				.wno_first = 1 + i,
+				.wno_last = 2 * i + 1,
 				.created_us = i };
 
 	memset(s.salt, (int)i, sizeof(s.salt));
@@ -524,10 +595,11 @@ static void segment_table(void **state)
 		assert_int_equal(fmt_run_add_segrec(w, &s), 0);
 		assert_int_equal(fmt_run_add_segrec(w, &s), -EINVAL);
 	}
-#define REFUSED(change) do {							\
-		s = some_segrec(NR);						\
-		change;								\
-		assert_int_equal(fmt_run_add_segrec(w, &s), -EINVAL);		\
+#define REFUSED(change) \
+	do { \
+		s = some_segrec(NR); \
+		change; \
+		assert_int_equal(fmt_run_add_segrec(w, &s), -EINVAL); \
 	} while (0)
 	REFUSED(s.gc = 2);
 	REFUSED(s.flags = 2);
@@ -546,7 +618,8 @@ static void segment_table(void **state)
 	assert_int_equal(fmt_run_open(&x, &ref, uuid, b.data, b.len, key), 0);
 	for (uint32_t n = 0; n < x.nr_blocks; n++) {
 		assert_int_equal(fmt_run_segrecs_open(got, &x, n, b.data + x.blocks[n].off,
-						      x.blocks[n].len, key), 0);
+						      x.blocks[n].len, key),
+				 0);
 		for (uint32_t i = 0; i < x.blocks[n].count; i++, at++) {
 			s = some_segrec(at);
 			assert_memory_equal(&got[i], &s, sizeof(s));

@@ -19,9 +19,15 @@ static const uint8_t uuid[16] = { 9, 8, 7 }, other_uuid[16] = { 9, 8, 6 };
 
 static struct fmt_arena some_arena(void)
 {
-	struct fmt_arena a = { .total_len = 1 << 20, .data_off = 128 << 10, .data_len = 896 << 10,
-			       .index_off = 4096, .nr_entries = 1000, .extent_len = 4 << 20,
-			       .write_off = 64 << 10, .write_len = 512 << 10, .epoch = 3,
+	struct fmt_arena a = { .total_len = 1 << 20,
+			       .data_off = 128 << 10,
+			       .data_len = 896 << 10,
+			       .index_off = 4096,
+			       .nr_entries = 1000,
+			       .extent_len = 4 << 20,
+			       .write_off = 64 << 10,
+			       .write_len = 512 << 10,
+			       .epoch = 3,
 			       .created_us = 5 };
 
 	return a;
@@ -60,15 +66,16 @@ static void arena_header(void **state)
 		assert_true(open_arena(NULL, page, sizeof(page)) < 0);
 		page[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
-#define REFUSED(change) do {							\
-		a = some_arena();						\
-		change;								\
-		fmt_arena_init(page, &a, uuid);					\
-		assert_int_equal(fmt_arena_open(&back, page, 1 << 20, uuid), -EBADMSG);	\
+#define REFUSED(change) \
+	do { \
+		a = some_arena(); \
+		change; \
+		fmt_arena_init(page, &a, uuid); \
+		assert_int_equal(fmt_arena_open(&back, page, 1 << 20, uuid), -EBADMSG); \
 	} while (0)
-	REFUSED(a.data_off = 4096);			/* over the index */
-	REFUSED(a.data_len += 4096);			/* over the end */
-	REFUSED(a.data_len = ~4095ull);			/* wraps */
+	REFUSED(a.data_off = 4096); /* over the index */
+	REFUSED(a.data_len += 4096); /* over the end */
+	REFUSED(a.data_len = ~4095ull); /* wraps */
 	REFUSED(a.index_off = 0);
 	REFUSED(a.nr_entries = UINT32_MAX);
 	REFUSED(a.write_len = a.data_len);
@@ -82,8 +89,13 @@ static void arena_header(void **state)
 static void arena_entries(void **state)
 {
 	struct fmt_arena a = some_arena();
-	struct fmt_arena_rec r = { .wno = 77, .lba = 5, .off = 64 << 10, .dev = 2, .blocks = 3,
-				   .op = FMT_ARENA_WRITE }, back, bad;
+	struct fmt_arena_rec r = { .wno = 77,
+				   .lba = 5,
+				   .off = 64 << 10,
+				   .dev = 2,
+				   .blocks = 3,
+				   .op = FMT_ARENA_WRITE },
+			     back, bad;
 	struct fmt_arena_entry e, x;
 
 	(void)state;
@@ -111,22 +123,23 @@ static void arena_entries(void **state)
 	assert_int_equal(fmt_arena_get(&back, &x, &a), -EBADMSG);
 	fmt_arena_clear(&e);
 	assert_int_equal(fmt_arena_get(&back, &e, &a), 0);
-#define REFUSED(change) do {							\
-		bad = r;							\
-		change;								\
-		fmt_arena_set(&e, &bad);					\
-		assert_int_equal(fmt_arena_get(&back, &e, &a), -EBADMSG);	\
+#define REFUSED(change) \
+	do { \
+		bad = r; \
+		change; \
+		fmt_arena_set(&e, &bad); \
+		assert_int_equal(fmt_arena_get(&back, &e, &a), -EBADMSG); \
 	} while (0)
-	REFUSED(bad.off = (64 << 10) - 4096);		/* the cache's */
+	REFUSED(bad.off = (64 << 10) - 4096); /* the cache's */
 	REFUSED(bad.off = (64 << 10) + 1);
-	REFUSED(bad.off = (576 << 10) - 2 * 4096);	/* leaves the region */
+	REFUSED(bad.off = (576 << 10) - 2 * 4096); /* leaves the region */
 	REFUSED(bad.off = ~4095ull);
 	REFUSED(bad.blocks = 0);
 	REFUSED(bad.blocks = UINT32_MAX);
 	REFUSED(bad.lba = FMT_MAX_LBA - 2);
 	REFUSED(bad.op = 0);
 	REFUSED(bad.op = 4);
-	REFUSED(bad.op = FMT_ARENA_DISCARD);		/* has no data */
+	REFUSED(bad.op = FMT_ARENA_DISCARD); /* has no data */
 	REFUSED(bad.op = FMT_ARENA_ZEROES; bad.off = 0; bad.flags = 2);
 	REFUSED(bad.flags = FMT_ARENA_NOUNMAP);
 	REFUSED(bad.wno = 0);
@@ -154,8 +167,12 @@ static int open_state(void *ctx, const void *p, size_t len)
 
 static void local_state(void **state)
 {
-	struct fmt_state s = { .head_version = 1, .epoch = 2, .keys_version = 3, .commit_seq = 4,
-			       .commit_wno = 5, .saved_us = 6 };
+	struct fmt_state s = { .head_version = 1,
+			       .epoch = 2,
+			       .keys_version = 3,
+			       .commit_seq = 4,
+			       .commit_wno = 5,
+			       .saved_us = 6 };
 	uint8_t out[FMT_STATE_LEN];
 
 	(void)state;

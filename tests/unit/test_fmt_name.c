@@ -41,7 +41,8 @@ static void order(void **state)
 	(void)state;
 	testrand_seed(1);
 	for (int i = 0; i < 10000; i++) {
-		uint64_t x = testrand_u64() >> testrand_below(64), y = testrand_u64() >> testrand_below(64);
+		uint64_t x = testrand_u64() >> testrand_below(64),
+			 y = testrand_u64() >> testrand_below(64);
 		uint64_t v;
 
 		fmt_name_seg(a, x);
@@ -82,10 +83,21 @@ static void pairs(void **state)
 static void strangers(void **state)
 {
 	static const char *const bad[] = {
-		"", "seg", "seg/", "seg/0000000000000", "seg/0000000000000/", "seg/0000000000000/00",
-		"seg/0000000000000/0000", "seg/000000000000/000", "seg/000000000000g/000",
-		"seg/0000000000000/00A", "seg/0000000000000x000", "gc/0000000000000/000",
-		"head/0000000000000000", "seg/0000000000000/000/", " seg/0000000000000/000",
+		"",
+		"seg",
+		"seg/",
+		"seg/0000000000000",
+		"seg/0000000000000/",
+		"seg/0000000000000/00",
+		"seg/0000000000000/0000",
+		"seg/000000000000/000",
+		"seg/000000000000g/000",
+		"seg/0000000000000/00A",
+		"seg/0000000000000x000",
+		"gc/0000000000000/000",
+		"head/0000000000000000",
+		"seg/0000000000000/000/",
+		" seg/0000000000000/000",
 	};
 	uint64_t v = 42;
 

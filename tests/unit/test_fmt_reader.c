@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the engine writes, read by tests/format/reader.py, which knows docs/format.md and none of the daemon's code: after
- * a clean detach, and with a log to replay.
+ * What the engine writes, read by tests/format/reader.py, which knows docs/format.md and none of
+ * the daemon's code: after a clean detach, and with a log to replay.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@
 #include "lib/testrand.h"
 #include "lib/vol.h"
 
-#define READER	"/usr/bin/python3 tests/format/reader.py"
+#define READER "/usr/bin/python3 tests/format/reader.py"
 
 /* The key file of vol_init(). */
 static const uint8_t key[32] = "a key file for tests, 32 bytes.";
@@ -43,8 +43,8 @@ static void read_by_script(const char *dir, uint32_t dev, const uint8_t *want, s
 	int rc;
 
 	snprintf(out, sizeof(out), "%s/out", dir);
-	snprintf(cmd, sizeof(cmd), READER " %s/vol --key-file %s/key %u %s > %s/list", dir, dir, dev,
-		 out, dir);
+	snprintf(cmd, sizeof(cmd), READER " %s/vol --key-file %s/key %u %s > %s/list", dir, dir,
+		 dev, out, dir);
 	rc = system(cmd);
 	if (!WIFEXITED(rc) || WEXITSTATUS(rc))
 		fail_msg("%s: status %d", cmd, rc);

@@ -35,7 +35,8 @@ static void same_keys(const struct keyring *a, const struct keyring *b)
 	assert_int_equal(keys_data_gen(a), keys_data_gen(b));
 	assert_memory_equal(keys_data(a, 1), keys_data(b, 1), 32);
 	for (int i = 0; i < KEYS_NR_USES; i++)
-		assert_memory_equal(keys_get(a, (enum keys_use)i), keys_get(b, (enum keys_use)i), 32);
+		assert_memory_equal(keys_get(a, (enum keys_use)i), keys_get(b, (enum keys_use)i),
+				    32);
 }
 
 static void create_and_open(void **state)
@@ -144,7 +145,9 @@ static void already_there(void **state)
 static void bad_arguments(void **state)
 {
 	static const struct keys_secret bad[] = {
-		{ KEYS_PASSPHRASE, "", 0 }, { KEYS_KEYFILE, "short", 5 }, { 3, "xxxxxxxxxxxxxxxxxx", 18 },
+		{ KEYS_PASSPHRASE, "", 0 },
+		{ KEYS_KEYFILE, "short", 5 },
+		{ 3, "xxxxxxxxxxxxxxxxxx", 18 },
 		{ KEYS_PASSPHRASE, "x", KEYS_PASSPHRASE_MAX + 1 },
 		{ KEYS_KEYFILE, "x", KEYS_KEYFILE_MAX + 1 },
 	};
@@ -161,7 +164,8 @@ static void bad_arguments(void **state)
 	}
 	memset(label, 'x', sizeof(label));
 	label[63] = '\0';
-	assert_int_equal(keys_create(&kr, &w.env, uuid, "vol", &file1, KEYS_COST_MIN, label), -EINVAL);
+	assert_int_equal(keys_create(&kr, &w.env, uuid, "vol", &file1, KEYS_COST_MIN, label),
+			 -EINVAL);
 	label[KEYS_LABEL_LEN - 1] = '\0';
 	assert_int_equal(keys_create(&kr, &w.env, uuid, "vol", &pass1, (enum keys_cost)9, label),
 			 -EINVAL);
@@ -185,8 +189,9 @@ static void store_errors(void **state)
 	(void)state;
 	for (unsigned int h = 0; h < 2; h++) {
 		for (uint32_t skip = 0; skip < 8; skip++) {
-			struct fault_rule r = { .kind = how[h], .ops = ~0u, .skip = skip, .count = 1,
-						.err = -EIO };
+			struct fault_rule r = {
+				.kind = how[h], .ops = ~0u, .skip = skip, .count = 1, .err = -EIO
+			};
 			int rc;
 
 			smallworld_init(&w);
@@ -305,7 +310,10 @@ static void forged(void **state)
 	p = mem_object(w.mem, "keys/0000000000000001", &len);
 	assert_int_equal(fmt_keys_decode(&k, p, len, 1), 0);
 	assert_int_equal(fmt_keys_verify(&k, p, len, other_master), -EBADMSG);
-	/* The same slots under a new name of the volume, then as version 2, then with the data key's number changed. */
+	/*
+	 * The same slots under a new name of the volume, then as version 2, then with the data
+	 * key's number changed.
+	 */
 	strcpy(k.name, "mallory");
 	assert_int_equal(fmt_keys_encode(&b, &k, other_master), 0);
 	assert_int_equal(open_damaged(&w, b.data, b.len), -EBADMSG);
@@ -372,14 +380,10 @@ static void newest_counts(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(create_and_open),
-		cmocka_unit_test(more_slots),
-		cmocka_unit_test(already_there),
-		cmocka_unit_test(bad_arguments),
-		cmocka_unit_test(store_errors),
-		cmocka_unit_test(interrupted),
-		cmocka_unit_test(damaged),
-		cmocka_unit_test(forged),
+		cmocka_unit_test(create_and_open), cmocka_unit_test(more_slots),
+		cmocka_unit_test(already_there),   cmocka_unit_test(bad_arguments),
+		cmocka_unit_test(store_errors),	   cmocka_unit_test(interrupted),
+		cmocka_unit_test(damaged),	   cmocka_unit_test(forged),
 		cmocka_unit_test(newest_counts),
 	};
 

@@ -18,18 +18,33 @@ static void sizes(void **state)
 		int rc;
 		uint64_t v;
 	} t[] = {
-		{ "0", 0, 0 },		{ "4096", 0, 4096 },	{ "4K", 0, 4096 },
-		{ "4k", 0, 4096 },	{ "512M", 0, 512ull << 20 },	{ "4G", 0, 4ull << 30 },
-		{ "4GiB", 0, 4ull << 30 },	{ "1Ti", 0, 1ull << 40 },	{ "3P", 0, 3ull << 50 },
-		{ "7E", 0, 7ull << 60 },	{ "8E", -ERANGE, 0 },
+		{ "0", 0, 0 },
+		{ "4096", 0, 4096 },
+		{ "4K", 0, 4096 },
+		{ "4k", 0, 4096 },
+		{ "512M", 0, 512ull << 20 },
+		{ "4G", 0, 4ull << 30 },
+		{ "4GiB", 0, 4ull << 30 },
+		{ "1Ti", 0, 1ull << 40 },
+		{ "3P", 0, 3ull << 50 },
+		{ "7E", 0, 7ull << 60 },
+		{ "8E", -ERANGE, 0 },
 		{ "9223372036854775807", 0, INT64_MAX },
 		{ "9223372036854775808", -ERANGE, 0 },
 		{ "18446744073709551616", -ERANGE, 0 },
 		{ "99999999999999999999K", -ERANGE, 0 },
-		{ "", -EINVAL, 0 },	{ "K", -EINVAL, 0 },	{ "-1", -EINVAL, 0 },
-		{ "+1", -EINVAL, 0 },	{ " 1", -EINVAL, 0 },	{ "1 ", -EINVAL, 0 },
-		{ "1.5G", -EINVAL, 0 },	{ "1GB", -EINVAL, 0 },	{ "1Z", -EINVAL, 0 },
-		{ "1KK", -EINVAL, 0 },	{ "0x10", -EINVAL, 0 },	{ "1GiBs", -EINVAL, 0 },
+		{ "", -EINVAL, 0 },
+		{ "K", -EINVAL, 0 },
+		{ "-1", -EINVAL, 0 },
+		{ "+1", -EINVAL, 0 },
+		{ " 1", -EINVAL, 0 },
+		{ "1 ", -EINVAL, 0 },
+		{ "1.5G", -EINVAL, 0 },
+		{ "1GB", -EINVAL, 0 },
+		{ "1Z", -EINVAL, 0 },
+		{ "1KK", -EINVAL, 0 },
+		{ "0x10", -EINVAL, 0 },
+		{ "1GiBs", -EINVAL, 0 },
 	};
 
 	(void)state;
@@ -81,10 +96,14 @@ static void printed_sizes(void **state)
 		uint64_t v;
 		const char *s;
 	} t[] = {
-		{ 0, "0 B" },			{ 1023, "1023 B" },
-		{ 1024, "1.0 KiB" },		{ 1536, "1.5 KiB" },
-		{ 102400, "100 KiB" },		{ 1048575, "1.0 MiB" },
-		{ 4ull << 30, "4.0 GiB" },	{ UINT64_MAX, "16.0 EiB" },
+		{ 0, "0 B" },
+		{ 1023, "1023 B" },
+		{ 1024, "1.0 KiB" },
+		{ 1536, "1.5 KiB" },
+		{ 102400, "100 KiB" },
+		{ 1048575, "1.0 MiB" },
+		{ 4ull << 30, "4.0 GiB" },
+		{ UINT64_MAX, "16.0 EiB" },
 	};
 	char out[PARSE_SIZE_STR];
 
@@ -96,8 +115,12 @@ static void printed_sizes(void **state)
 static void uuids(void **state)
 {
 	static const char *const bad[] = {
-		"", "0", "00112233-4455-6677-8899-aabbccddeef", "00112233-4455-6677-8899-aabbccddeefff",
-		"00112233x4455-6677-8899-aabbccddeeff", "00112233-4455-6677-8899-aabbccddeefg",
+		"",
+		"0",
+		"00112233-4455-6677-8899-aabbccddeef",
+		"00112233-4455-6677-8899-aabbccddeefff",
+		"00112233x4455-6677-8899-aabbccddeeff",
+		"00112233-4455-6677-8899-aabbccddeefg",
 		"0011223344556677-8899-aabbccddeeff00",
 	};
 	const char *s = "00112233-4455-6677-8899-aabbccddeeff";
@@ -127,11 +150,8 @@ static void uuids(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),
-		cmocka_unit_test(numbers),
-		cmocka_unit_test(times),
-		cmocka_unit_test(printed_sizes),
-		cmocka_unit_test(uuids),
+		cmocka_unit_test(sizes),	 cmocka_unit_test(numbers), cmocka_unit_test(times),
+		cmocka_unit_test(printed_sizes), cmocka_unit_test(uuids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

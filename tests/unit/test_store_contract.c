@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The contract of store.h, S1 to S4, on every implementation: the file store, the memory store, and both layers
- * over it. Each test runs once per kind.
+ * The contract of store.h, S1 to S4, on every implementation: the file store, the memory store, and
+ * both layers over it. Each test runs once per kind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +33,8 @@ struct kind;
 struct fixture {
 	struct core core;
 	const struct kind *kind;
-	struct store *s;	/* under test */
-	struct store *inner;	/* what mem_run() is for, NULL for file */
+	struct store *s; /* under test */
+	struct store *inner; /* what mem_run() is for, NULL for file */
 	char *dir;
 };
 
@@ -122,7 +122,7 @@ static void finish(struct fixture *x, struct call *c)
 {
 	core_lock(&x->core);
 	store_submit(x->s, &c->r);
-	assert_false(c->done);		/* never from within the call */
+	assert_false(c->done); /* never from within the call */
 	while (!c->done) {
 		if (x->inner)
 			mem_run(x->inner);
@@ -159,8 +159,8 @@ static ssize_t get(struct fixture *x, const char *name, uint64_t off, void *p, s
 	return c.r.res;
 }
 
-static ssize_t list(struct fixture *x, const char *prefix, const char *after,
-		    struct store_entry *e, uint32_t max)
+static ssize_t list(struct fixture *x, const char *prefix, const char *after, struct store_entry *e,
+		    uint32_t max)
 {
 	struct call c;
 
@@ -219,7 +219,7 @@ static void create_only(struct fixture *x)
 	assert_string_equal(buf, "first");
 }
 
-static void delete(struct fixture *x)
+static void delete (struct fixture *x)
 {
 	struct store_entry e[4];
 
@@ -257,7 +257,7 @@ static void pieces(struct fixture *x)
 	assert_non_null(back);
 	for (size_t i = 0; i < len; i++)
 		all[i] = (uint8_t)testrand_u64();
-	testrand_system();	/* the store has threads that draw too */
+	testrand_system(); /* the store has threads that draw too */
 	for (int i = 0; i < NR; i++) {
 		iov[i].iov_base = all + at;
 		at += iov[i].iov_len;
@@ -293,13 +293,44 @@ static int by_name(const void *a, const void *b)
 static void listing(struct fixture *x)
 {
 	static const char *const set[] = {
-		"0", "a/0", "a/00", "a/1/2/3", "a/1/2/4", "a/1/3", "a/10", "a0", "ab/c", "b", "ba/a",
-		"ba/b", "bab", "seg/0000000000000/000", "seg/0000000000000/fff",
-		"seg/0000000000001/000", "seg/0000000000002/00a", "z/z/z/z/z/z/z/z/z", "zz",
+		"0",
+		"a/0",
+		"a/00",
+		"a/1/2/3",
+		"a/1/2/4",
+		"a/1/3",
+		"a/10",
+		"a0",
+		"ab/c",
+		"b",
+		"ba/a",
+		"ba/b",
+		"bab",
+		"seg/0000000000000/000",
+		"seg/0000000000000/fff",
+		"seg/0000000000001/000",
+		"seg/0000000000002/00a",
+		"z/z/z/z/z/z/z/z/z",
+		"zz",
 	};
 	static const char *const prefix[] = {
-		"", "a", "a/", "a/1", "a/1/", "a/1/2", "a/1/2/3", "b", "ba", "ba/", "seg/",
-		"seg/0000000000000/", "seg/00000000000", "c", "q/r/", "z/z/z/", "a/0/",
+		"",
+		"a",
+		"a/",
+		"a/1",
+		"a/1/",
+		"a/1/2",
+		"a/1/2/3",
+		"b",
+		"ba",
+		"ba/",
+		"seg/",
+		"seg/0000000000000/",
+		"seg/00000000000",
+		"c",
+		"q/r/",
+		"z/z/z/",
+		"a/0/",
 	};
 	enum { NR = sizeof(set) / sizeof(set[0]) };
 	const char *sorted[NR];
@@ -352,7 +383,9 @@ static void longest_name(struct fixture *x)
 	assert_int_equal(del(x, name), 0);
 }
 
-/* ---- S1: of racing puts one wins --------------------------------------------------------------- */
+/*
+ * ---- S1: of racing puts one wins ---------------------------------------------------------------
+ */
 
 struct racer {
 	struct call c;
@@ -420,7 +453,12 @@ static void each(void (*test)(struct fixture *x))
 	}
 }
 
-#define EACH(test) static void each_##test(void **state) { (void)state; each(test); }
+#define EACH(test) \
+	static void each_##test(void **state) \
+	{ \
+		(void)state; \
+		each(test); \
+	}
 EACH(put_get)
 EACH(create_only)
 EACH(delete)
@@ -431,8 +469,8 @@ EACH(racing)
 
 /* ---- the file store alone -------------------------------------------------------------------- */
 
-#define PROCESSES	6
-#define NAMES		40
+#define PROCESSES 6
+#define NAMES	  40
 
 /* What a child does: tries every name, writes which it won. */
 static int child(const char *dir, int id, int go)
@@ -442,7 +480,7 @@ static int child(const char *dir, int id, int go)
 
 	if (core_init(&x.core, NULL, NULL) || file_open(&x.s, dir, 0, &x.core, 2))
 		return 1;
-	if (read(go, &c, 1))		/* until the parent closes it: all at once */
+	if (read(go, &c, 1)) /* until the parent closes it: all at once */
 		return 1;
 	snprintf(body, sizeof(body), "process %d", id);
 	for (int i = 0; i < NAMES; i++) {
@@ -620,8 +658,8 @@ static void disk_full(void **state)
 
 	(void)state;
 	dir = tempdir_make();
-	snprintf(cmd, sizeof(cmd), "mount -t tmpfs -o size=4m,mode=700 zerofs-test '%s' 2>/dev/null",
-		 dir);
+	snprintf(cmd, sizeof(cmd),
+		 "mount -t tmpfs -o size=4m,mode=700 zerofs-test '%s' 2>/dev/null", dir);
 	if (geteuid() || system(cmd)) {
 		tempdir_remove(dir);
 		skip();
@@ -673,18 +711,13 @@ static void names(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(racing_processes),	/* first: it forks, and no thread is there yet */
-		cmocka_unit_test(names),
-		cmocka_unit_test(each_put_get),
-		cmocka_unit_test(each_create_only),
-		cmocka_unit_test(each_delete),
-		cmocka_unit_test(each_pieces),
-		cmocka_unit_test(each_listing),
-		cmocka_unit_test(each_longest_name),
-		cmocka_unit_test(each_racing),
-		cmocka_unit_test(leftovers),
-		cmocka_unit_test(strangers),
-		cmocka_unit_test(cannot_open),
+		/* first: it forks, and no thread is there yet */
+		cmocka_unit_test(racing_processes), cmocka_unit_test(names),
+		cmocka_unit_test(each_put_get),	    cmocka_unit_test(each_create_only),
+		cmocka_unit_test(each_delete),	    cmocka_unit_test(each_pieces),
+		cmocka_unit_test(each_listing),	    cmocka_unit_test(each_longest_name),
+		cmocka_unit_test(each_racing),	    cmocka_unit_test(leftovers),
+		cmocka_unit_test(strangers),	    cmocka_unit_test(cannot_open),
 		cmocka_unit_test(disk_full),
 	};
 

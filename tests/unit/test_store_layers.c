@@ -61,8 +61,12 @@ static ssize_t run(struct store *s, struct store *mem, struct call *c, enum stor
 
 static void faults(void **state)
 {
-	struct fault_rule r = { .kind = FAULT_ERROR, .ops = 1u << STORE_PUT, .prefix = "seg/",
-				.skip = 1, .count = 2, .err = -ENOSPC };
+	struct fault_rule r = { .kind = FAULT_ERROR,
+				.ops = 1u << STORE_PUT,
+				.prefix = "seg/",
+				.skip = 1,
+				.count = 2,
+				.err = -ENOSPC };
 	struct store *mem = NULL, *f = NULL;
 	struct call c, d;
 	char buf[16] = "hello";
@@ -113,7 +117,8 @@ static void faults(void **state)
 	assert_int_equal(c.r.res, 0);
 
 	/* Short reads, and wrong ones. */
-	r = (struct fault_rule){ .kind = FAULT_SHORT, .ops = 1u << STORE_GET, .count = 1, .arg = 2 };
+	r = (struct fault_rule){ .kind = FAULT_SHORT, .ops = 1u << STORE_GET, .count = 1 };
+	r.arg = 2;
 	assert_int_equal(fault_add(f, &r), 0);
 	memset(buf, 0, sizeof(buf));
 	assert_int_equal(run(f, mem, &c, STORE_GET, "seg/1", buf, sizeof(buf)), 2);
@@ -211,18 +216,20 @@ static void counting(void **state)
 	assert_int_equal(run(s, mem, &c, STORE_PUT, "b", buf, 1), -ENOSPC);
 	assert_int_equal(o[STORE_PUT].errors, 1);
 	assert_string_equal(stat_op_name(STORE_LIST), "list");
-	store_close(s);		/* and mem with it */
+	store_close(s); /* and mem with it */
 }
 
 static void urls(void **state)
 {
 	static const char *const good[][2] = {
-		{ "file:///var/vol", "/var/vol" }, { "file:///var/vol/", "/var/vol" },
-		{ "file:///a", "/a" }, { "file:///a b//", "/a b" },
+		{ "file:///var/vol", "/var/vol" },
+		{ "file:///var/vol/", "/var/vol" },
+		{ "file:///a", "/a" },
+		{ "file:///a b//", "/a b" },
 	};
 	static const char *const bad[] = {
-		"", "/var/vol", "file:", "file:/var/vol", "file://host/vol", "file://", "file:///",
-		"s3://bucket/x", "nbd://x", "mem:x",
+		"",	   "/var/vol", "file:",		"file:/var/vol", "file://host/vol",
+		"file://", "file:///", "s3://bucket/x", "nbd://x",	 "mem:x",
 	};
 	char err[256], big[5000];
 	struct url u;
@@ -275,10 +282,8 @@ static void open_url(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(faults),
-		cmocka_unit_test(limit_and_clone),
-		cmocka_unit_test(counting),
-		cmocka_unit_test(urls),
+		cmocka_unit_test(faults),   cmocka_unit_test(limit_and_clone),
+		cmocka_unit_test(counting), cmocka_unit_test(urls),
 		cmocka_unit_test(open_url),
 	};
 

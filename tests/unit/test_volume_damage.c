@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "format/fmt_name.h"
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 #include "lib/run.h"
 #include "lib/testrand.h"
 #include "store/mem.h"

@@ -13,7 +13,7 @@
 #include "base/inline.h"
 #include "base/workq.h"
 
-#define NR	1000
+#define NR 1000
 
 struct job {
 	struct exec_work work;
@@ -24,7 +24,7 @@ struct job {
 
 struct test {
 	struct core core;
-	unsigned int done;		/* guarded by the core lock, without anything atomic */
+	unsigned int done; /* guarded by the core lock, without anything atomic */
 	struct job job[NR];
 	struct exec *exec;
 	unsigned int again;
@@ -47,7 +47,7 @@ static void complete(struct exec_work *w)
 	j->t->done++;
 	if (j->t->again) {
 		j->t->again--;
-		exec_submit(j->t->exec, w);	/* the caller's again: may be submitted anew */
+		exec_submit(j->t->exec, w); /* the caller's again: may be submitted anew */
 	}
 }
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/crc32c.h"
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 #include "lib/hostile.h"
 #include "lib/testrand.h"
 
@@ -19,7 +19,7 @@ static const uint8_t kdata[FMT_KEY_LEN] = { 1 };
 static const uint8_t hkey[FMT_KEY_LEN] = { 2 };
 static const uint8_t control[] = "a device";
 
-#define RAW1	FMT_FRAME_STORED(4096)
+#define RAW1 FMT_FRAME_STORED(4096)
 
 /* Two frames out of LBA order, and one entry of each kind. */
 static struct fmt_frame frames[] = {
@@ -35,17 +35,33 @@ static struct fmt_entry entries[] = {
 	{ .kind = FMT_E_ZERO, .wno = 103, .dev = 0, .lba = 5, .blocks = 7 },
 	{ .kind = FMT_E_VOID, .wno = 104, .blocks = 5 },
 	{ .kind = FMT_E_DATA, .wno = 109, .lba = 1002, .blocks = 2, .frame = 0, .block = 2 },
-	{ .kind = FMT_E_MOVE, .wno = 110, .dev = 1, .lba = 77, .blocks = 3, .birth = 9, .from_gc = 1,
-	  .from_seq = 4, .from_off = 4096, .from_block = 1, .to_seq = 6, .to_frame = 2, .to_block = 9 },
-	{ .kind = FMT_E_CONTROL, .wno = 111, .control = FMT_C_DEV_ADD, .body = control,
+	{ .kind = FMT_E_MOVE,
+	  .wno = 110,
+	  .dev = 1,
+	  .lba = 77,
+	  .blocks = 3,
+	  .birth = 9,
+	  .from_gc = 1,
+	  .from_seq = 4,
+	  .from_off = 4096,
+	  .from_block = 1,
+	  .to_seq = 6,
+	  .to_frame = 2,
+	  .to_block = 9 },
+	{ .kind = FMT_E_CONTROL,
+	  .wno = 111,
+	  .control = FMT_C_DEV_ADD,
+	  .body = control,
 	  .body_len = sizeof(control) },
 };
 
-#define NR(a)	((uint32_t)(sizeof(a) / sizeof((a)[0])))
+#define NR(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
 
 static struct fmt_table table(void)
 {
-	struct fmt_table t = { .frames = frames, .nr_frames = NR(frames), .entries = entries,
+	struct fmt_table t = { .frames = frames,
+			       .nr_frames = NR(frames),
+			       .entries = entries,
 			       .nr_entries = NR(entries) };
 
 	return t;
@@ -120,8 +136,8 @@ static void table_round_trip(void **state)
 }
 
 /*
- * The decoder is only ever given what a tag has vouched for, but must cope with anything: each change of the
- * bytes is an error or a table that obeys the rules and encodes to just those bytes.
+ * The decoder is only ever given what a tag has vouched for, but must cope with anything: each
+ * change of the bytes is an error or a table that obeys the rules and encodes to just those bytes.
  */
 static void table_garbage(void **state)
 {
@@ -146,7 +162,8 @@ static void table_garbage(void **state)
 		if (!rc) {
 			taken++;
 			buf_reset(&again);
-			assert_int_equal(fmt_table_encode(&again, &back, FMT_SEG_DATA, 100, 111), 0);
+			assert_int_equal(fmt_table_encode(&again, &back, FMT_SEG_DATA, 100, 111),
+					 0);
 			assert_int_equal(again.len, len);
 			assert_memory_equal(again.data, p, len);
 			fmt_table_free(&back);
@@ -163,8 +180,10 @@ static void table_garbage(void **state)
 static int encode_with(const struct fmt_frame *f, uint32_t nf, const struct fmt_entry *e,
 		       uint32_t ne, enum fmt_seg_type type)
 {
-	struct fmt_table t = { .frames = (void *)(uintptr_t)f, .nr_frames = nf,
-			       .entries = (void *)(uintptr_t)e, .nr_entries = ne };
+	struct fmt_table t = { .frames = (void *)(uintptr_t)f,
+			       .nr_frames = nf,
+			       .entries = (void *)(uintptr_t)e,
+			       .nr_entries = ne };
 	struct buf b = BUF_INIT;
 	int rc = fmt_table_encode(&b, &t, type, 100, 111);
 
@@ -178,15 +197,16 @@ static void table_rules(void **state)
 	struct fmt_entry e[NR(entries)];
 
 	(void)state;
-#define RULE(change, want) do {							\
-		memcpy(f, frames, sizeof(f));					\
-		memcpy(e, entries, sizeof(e));					\
-		change;								\
-		assert_int_equal(encode_with(f, 2, e, NR(e), FMT_SEG_DATA), want);	\
+#define RULE(change, want) \
+	do { \
+		memcpy(f, frames, sizeof(f)); \
+		memcpy(e, entries, sizeof(e)); \
+		change; \
+		assert_int_equal(encode_with(f, 2, e, NR(e), FMT_SEG_DATA), want); \
 	} while (0)
 	RULE((void)0, 0);
-	RULE(f[1].lba = 1001; e[3].lba = 1001, -EINVAL);		/* frames overlap */
-	RULE(f[1].lba = 1008; e[3].lba = 1008, 0);		/* frames touch */
+	RULE(f[1].lba = 1001; e[3].lba = 1001, -EINVAL); /* frames overlap */
+	RULE(f[1].lba = 1008; e[3].lba = 1008, 0); /* frames touch */
 	RULE(f[1].lba = 1001; e[3].lba = 1001; f[1].dev = e[3].dev = 1, 0);
 	RULE(f[0].blocks = 0, -EINVAL);
 	RULE(f[0].blocks = 33, -EINVAL);
@@ -194,21 +214,21 @@ static void table_rules(void **state)
 	RULE(f[0].stored_len = 1025, -EINVAL);
 	RULE(f[0].stored_len = 32, -EINVAL);
 	RULE(f[0].stored_len = FMT_FRAME_STORED(8 * 4096) + 16, -EINVAL);
-	RULE(f[1].stored_len = 1024, -EINVAL);			/* raw has one length */
+	RULE(f[1].stored_len = 1024, -EINVAL); /* raw has one length */
 	RULE(f[0].lba = FMT_MAX_LBA - 7, -EINVAL);
 	RULE(e[0].frame = 2, -EINVAL);
-	RULE(e[0].lba++, -EINVAL);				/* not what the frame says */
+	RULE(e[0].lba++, -EINVAL); /* not what the frame says */
 	RULE(e[0].dev++, -EINVAL);
 	RULE(e[0].blocks = 0, -EINVAL);
-	RULE(e[0].blocks = 3, -EINVAL);				/* block 2 twice */
-	RULE(e[1].blocks = 5, -EINVAL);				/* leaves the frame */
+	RULE(e[0].blocks = 3, -EINVAL); /* block 2 twice */
+	RULE(e[1].blocks = 5, -EINVAL); /* leaves the frame */
 	RULE(e[1].block = 8, -EINVAL);
 	RULE(e[0].wno = 99, -EINVAL);
 	RULE(e[8].wno = 112, -EINVAL);
-	RULE(e[2].wno = 103; e[3].wno = 102, -EINVAL);		/* order */
+	RULE(e[2].wno = 103; e[3].wno = 102, -EINVAL); /* order */
 	RULE(e[2].blocks = 0, -EINVAL);
 	RULE(e[2].lba = FMT_MAX_LBA - 5, -EINVAL);
-	RULE(e[5].blocks = 6, -EINVAL);				/* void over a record */
+	RULE(e[5].blocks = 6, -EINVAL); /* void over a record */
 	RULE(e[5].blocks = 0, -EINVAL);
 	RULE(e[5].blocks = UINT32_MAX, -EINVAL);
 	RULE(e[7].birth = 110, -EINVAL);
@@ -232,8 +252,13 @@ static void table_rules(void **state)
 
 static struct fmt_seg header(void)
 {
-	struct fmt_seg s = { .type = FMT_SEG_DATA, .key_gen = 1, .epoch = 3, .seq = 42,
-			     .wno_first = 100, .wno_last = 111, .created_us = 5 };
+	struct fmt_seg s = { .type = FMT_SEG_DATA,
+			     .key_gen = 1,
+			     .epoch = 3,
+			     .seq = 42,
+			     .wno_first = 100,
+			     .wno_last = 111,
+			     .created_us = 5 };
 
 	memcpy(s.uuid, uuid, sizeof(uuid));
 	memset(s.nonce, 0xaa, sizeof(s.nonce));
@@ -253,8 +278,11 @@ static void make_object(struct buf *b, struct fmt_seg *s)
 
 	for (uint32_t i = 0; i < 2; i++) {
 		f[i] = (struct fmt_frame){ .lba = 10 - i, .blocks = 1, .codec = FMT_CODEC_ZSTD };
-		e[i] = (struct fmt_entry){ .kind = FMT_E_DATA, .wno = s->wno_first + i,
-					   .lba = 10 - i, .blocks = 1, .frame = i };
+		e[i] = (struct fmt_entry){ .kind = FMT_E_DATA,
+					   .wno = s->wno_first + i,
+					   .lba = 10 - i,
+					   .blocks = 1,
+					   .frame = i };
 	}
 	fmt_segkey_salt(s->salt);
 	fmt_seg_key(&k, s, kdata);
@@ -335,12 +363,15 @@ static void another_place(void **state)
 	make_object(&b, &s);
 	assert_int_equal(fmt_seg_header_open(&back, b.data, b.len, uuid, 0, 43, hkey), -EBADMSG);
 	assert_int_equal(fmt_seg_header_open(&back, b.data, b.len, uuid, 1, 42, hkey), -EBADMSG);
-	assert_int_equal(fmt_seg_header_open(&back, b.data, b.len, other_uuid, 0, 42, hkey), -EBADMSG);
-	assert_int_equal(fmt_seg_header_open(&back, b.data, b.len, uuid, 0, 42, other_key), -EBADMSG);
+	assert_int_equal(fmt_seg_header_open(&back, b.data, b.len, other_uuid, 0, 42, hkey),
+			 -EBADMSG);
+	assert_int_equal(fmt_seg_header_open(&back, b.data, b.len, uuid, 0, 42, other_key),
+			 -EBADMSG);
 	assert_int_equal(fmt_seg_header_open(&back, b.data, b.len, uuid, 0, 42, hkey), 0);
 	fmt_seg_key(&k, &back, other_key);
 	assert_int_equal(fmt_seg_table_open(&t, &back, &k, b.data + FMT_SEG_HDR_LEN,
-					    b.len - FMT_SEG_HDR_LEN), -EBADMSG);
+					    b.len - FMT_SEG_HDR_LEN),
+			 -EBADMSG);
 	buf_free(&b);
 }
 
@@ -421,8 +452,9 @@ static void gc_object(void **state)
 static void seal_refuses(void **state)
 {
 	struct fmt_seg s = header();
-	struct fmt_table t = { .frames = frames, .nr_frames = 2, .entries = entries,
-			       .nr_entries = NR(entries) };
+	struct fmt_table t = {
+		.frames = frames, .nr_frames = 2, .entries = entries, .nr_entries = NR(entries)
+	};
 	struct buf b = BUF_INIT;
 	struct fmt_segkey k;
 
@@ -431,13 +463,14 @@ static void seal_refuses(void **state)
 	fmt_seg_key(&k, &s, kdata);
 	assert_int_equal(fmt_seg_seal(&b, &s, NULL, NULL, hkey), -EINVAL);
 	assert_int_equal(fmt_seg_seal(&b, &s, &t, NULL, hkey), -EINVAL);
-#define REFUSED(change) do {							\
-		s = header();							\
-		change;								\
-		assert_int_equal(fmt_seg_seal(&b, &s, &t, &k, hkey), -EINVAL);	\
-		assert_int_equal(b.len, 0);					\
+#define REFUSED(change) \
+	do { \
+		s = header(); \
+		change; \
+		assert_int_equal(fmt_seg_seal(&b, &s, &t, &k, hkey), -EINVAL); \
+		assert_int_equal(b.len, 0); \
 	} while (0)
-	REFUSED(s.seq++);		/* not the key's */
+	REFUSED(s.seq++); /* not the key's */
 	REFUSED(s.epoch++);
 	REFUSED(s.type = FMT_SEG_GC);
 	REFUSED(s.uuid[0]++);

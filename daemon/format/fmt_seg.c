@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "format/fmt_segment.h"
+#include "format/fmt_seg.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -9,13 +9,13 @@
 #include "base/crc32c.h"
 
 #define MAC_LEN		32u
-#define TABLE_AAD_MAGIC	"zerofsTB"
+#define TABLE_AAD_MAGIC "zerofsTB"
 #define FOOTER_MAGIC	"zerofsFT"
 
 struct seg_disk {
 	struct fmt_prefix prefix;
 	uint8_t type;
-	uint8_t rsvd0[3];	/* 0 */
+	uint8_t rsvd0[3]; /* 0 */
 	le32 key_gen;
 	le64 epoch;
 	le64 seq;
@@ -34,8 +34,8 @@ struct seg_disk {
 	le64 object_len;
 	uint8_t prev_hash[FMT_HASH_LEN];
 	uint8_t table_hash[FMT_HASH_LEN];
-	uint8_t rsvd1[32];	/* 0 */
-	uint8_t mac[MAC_LEN];	/* of all before it */
+	uint8_t rsvd1[32]; /* 0 */
+	uint8_t mac[MAC_LEN]; /* of all before it */
 };
 static_assert(sizeof(struct seg_disk) == FMT_SEG_HDR_LEN, "segment header");
 
@@ -58,8 +58,8 @@ static_assert(sizeof(struct table_aad) == 72, "table AAD");
 
 struct footer_disk {
 	uint8_t magic[8];
-	le32 crc;		/* CRC32C of all bytes of the object before the footer */
-	le32 rsvd;		/* 0 */
+	le32 crc; /* CRC32C of all bytes of the object before the footer */
+	le32 rsvd; /* 0 */
 };
 static_assert(sizeof(struct footer_disk) == FMT_SEG_FOOTER_LEN, "footer");
 
@@ -74,7 +74,8 @@ static bool seg_ok(const struct fmt_seg *s)
 		return !s->key_gen && !s->wno_first && !s->table_len && !s->nr_frames &&
 		       !s->nr_entries && !s->data_blocks && s->object_len == FMT_FENCE_LEN &&
 		       s->resume_at > s->seq && s->resume_wno > s->wno_last &&
-		       fmt_is_zero(s->table_hash, FMT_HASH_LEN) && fmt_is_zero(s->salt, FMT_SALT_LEN);
+		       fmt_is_zero(s->table_hash, FMT_HASH_LEN) &&
+		       fmt_is_zero(s->salt, FMT_SALT_LEN);
 	if (s->type != FMT_SEG_DATA && s->type != FMT_SEG_GC)
 		return false;
 	if (s->type == FMT_SEG_GC && !fmt_is_zero(s->prev_hash, FMT_HASH_LEN))
@@ -174,7 +175,10 @@ static void table_aad(struct table_aad *a, const struct fmt_seg *s, uint32_t raw
 	a->raw_len = le_32(raw_len);
 }
 
-/* Encodes and seals the table behind the header's place at @b + @start, and fills in what depends on it. */
+/*
+ * Encodes and seals the table behind the header's place at @b + @start, and fills in what depends
+ * on it.
+ */
 static int seal_table(struct buf *b, size_t start, struct fmt_seg *s, const struct fmt_table *t,
 		      const struct fmt_segkey *k)
 {
@@ -285,7 +289,8 @@ int fmt_seg_header_open(struct fmt_seg *ret, const void *p, size_t len, const ui
 	if (sodium_memcmp(mac, d.mac, MAC_LEN))
 		return -EBADMSG;
 	unpack(&s, &d);
-	if (!fmt_is_zero(d.rsvd0, sizeof(d.rsvd0)) || !fmt_is_zero(d.rsvd1, sizeof(d.rsvd1)) || !seg_ok(&s))
+	if (!fmt_is_zero(d.rsvd0, sizeof(d.rsvd0)) || !fmt_is_zero(d.rsvd1, sizeof(d.rsvd1)) ||
+	    !seg_ok(&s))
 		return -EBADMSG;
 	if (s.seq != seq || (s.type == FMT_SEG_GC) != !!type_gc)
 		return -EBADMSG;
