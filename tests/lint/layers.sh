@@ -56,7 +56,7 @@ fi
 # kernel/: what a file of a level may include, by its base name. A file may include its own header and those of lower levels;
 # the same level where the list says so.
 declare -A level=(
-	[ring]=1 [arena]=1 [queue]=2 [blk]=3 [dev]=4 [state]=5 [session]=5 [qfd]=5 [ctl]=6 [stats]=6 [main]=7 [compat]=0 [zerofs]=0
+	[ring]=1 [arena]=1 [queue]=2 [blk]=3 [dev]=4 [state]=5 [session]=5 [devs]=5 [qfd]=5 [ctl]=6 [stats]=6 [main]=7 [compat]=0 [zerofs]=0
 )
 for f in kernel/*.[ch]; do
 	me=$(basename "$f")

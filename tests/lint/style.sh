@@ -8,6 +8,7 @@ mapfile -t c < <(git ls-files -co --exclude-standard -- '*.c' | while read -r f;
 rc=0
 mkdir -p build
 if [ "${1:-}" = --fix ]; then
+	/usr/bin/python3 tests/lint/source.py --fix > /dev/null 2>&1 || true
 	clang-format -i "${c[@]}"
 else
 	printf '%s\n' "${c[@]}" | xargs clang-format --dry-run -Werror 2> build/style.log || rc=1
