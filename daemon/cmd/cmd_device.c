@@ -51,14 +51,11 @@ static int list(struct kdev *kd, const struct zerofs_session_info *si, bool json
 	return CMD_OK;
 }
 
-static int read_only(const struct zerofs_session_info *si, const char *device, const char *how)
+static int read_only(const struct zerofs_session_info *si, const char *device, bool on)
 {
-	bool on = !strcmp(how, "on");
 	json_t *answer;
 	int rc;
 
-	if (!on && strcmp(how, "off") != 0)
-		return cmd_usage("device read-only: '%s' is neither 'on' nor 'off'", how);
 	rc = target_ask(si,
 			json_pack("{s:s, s:s, s:b}", "op", "read-only", "device", device, "on", on),
 			CONTROL_PATIENCE_MS, &answer);
@@ -87,6 +84,8 @@ int cmd_device(const struct cmd *cmd, int argc, char **argv)
 	if (argc != (which == 0 ? 3 : 5))
 		return cmd_usage("device %s: usage: zerofs device %s", words[which],
 				 which == 0 ? "list NAME" : "read-only NAME DEVICE on|off");
+	if (which == 1 && strcmp(argv[4], "on") != 0 && strcmp(argv[4], "off") != 0)
+		return cmd_usage("device read-only: '%s' is neither 'on' nor 'off'", argv[4]);
 	rc = target_open(&kd);
 	if (rc)
 		return rc;
@@ -94,7 +93,7 @@ int cmd_device(const struct cmd *cmd, int argc, char **argv)
 	if (!rc && which == 0)
 		rc = list(&kd, &si, json);
 	else if (!rc)
-		rc = read_only(&si, argv[3], argv[4]);
+		rc = read_only(&si, argv[3], !strcmp(argv[4], "on"));
 	kdev_close(&kd);
 	return rc;
 }

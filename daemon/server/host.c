@@ -321,7 +321,8 @@ void host_explain(struct host *h, int rc, char *err)
 		say(err, "the passphrase or key file does not unlock the volume at %s", h->url);
 		break;
 	case -ENOENT:
-		say(err, "there is no volume at %s; 'zerofs format' makes one", h->url);
+		say(err, "there is no volume at %s (no keys/ in it); 'zerofs format' makes one",
+		    h->url);
 		break;
 	case -EEXIST:
 		say(err, "there is a volume at %s already; nothing was changed", h->url);

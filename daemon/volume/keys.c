@@ -21,6 +21,7 @@
 #include "base/exec.h"
 #include "format/fmt_keys.h"
 #include "format/fmt_name.h"
+#include "volume/notice.h"
 #include "volume/sio.h"
 #include "volume/volume.h"
 
@@ -525,6 +526,10 @@ int keys_open(struct keyring **ret, const struct volume_env *env, const struct k
 	else
 		rc = open_object(kr, env, s->body, (size_t)n, version, secret);
 	sio_drop(s);
+	if (rc == -EBADMSG)
+		notice_say(env, NOTICE_ERR, "object %s is damaged or was forged", name);
+	else if (rc == -EPROTONOSUPPORT)
+		notice_say(env, NOTICE_ERR, "object %s has a later format", name);
 out:
 	if (rc)
 		keys_free(kr);

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# DESCRIPTION: every subcommand has a man page that describes exactly the options that --help lists; zerofs(8) names every
+# subcommand.
+# Made to fail once by taking --grace out of zerofs-serve(8).
+. tests/integration/lib.sh
+
+for c in format serve status list stats detach fail clear device key; do
+	page=$ZT_TOP/man/zerofs-$c.8
+	[ -e "$page" ] || fail "no man page for zerofs $c"
+	zerofs "$c" --help | sed -nE 's/^  --([a-z-]+).*/\1/p' | grep -vx help | sort > "$ZT_TMP/help" || true
+	sed -nE 's/^\.It Fl -([a-z-]+).*/\1/p' "$page" | sort > "$ZT_TMP/man"
+	diff "$ZT_TMP/help" "$ZT_TMP/man" || fail "zerofs-$c(8) (>) and zerofs $c --help (<) list different options"
+	grep -q "^\.It Cm $c\$" "$ZT_TOP/man/zerofs.8" || fail "zerofs(8) does not name $c"
+done
+for page in "$ZT_TOP"/man/*.8; do
+	if command -v groff > /dev/null; then
+		groff -mdoc -Tutf8 -ww "$page" > /dev/null 2> "$ZT_TMP/groff" || true
+		[ ! -s "$ZT_TMP/groff" ] || { cat "$ZT_TMP/groff"; fail "$page"; }
+	fi
+done
+echo "man pages and --help agree"
