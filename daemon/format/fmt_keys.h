@@ -24,8 +24,8 @@ enum fmt_slot_type {
 };
 
 /* Bounds on what a stored slot may make a reader do. */
-#define FMT_KEYS_MAX_OPS	64u
-#define FMT_KEYS_MAX_MEM	(4ull << 30)
+#define FMT_KEYS_MAX_OPS	16u
+#define FMT_KEYS_MAX_MEM	(1ull << 30)
 #define FMT_KEYS_MIN_OPS	1u
 #define FMT_KEYS_MIN_MEM	8192u
 

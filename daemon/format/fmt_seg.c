@@ -70,6 +70,8 @@ static bool seg_ok(const struct fmt_seg *s)
 
 	if (!s->epoch || s->object_len > FMT_SEG_MAX_OBJECT)
 		return false;
+	if ((s->seq | s->wno_last | s->resume_at | s->resume_wno) >> FMT_SEG_NUMBER_BITS)
+		return false;
 	if (s->type == FMT_SEG_FENCE)
 		return !s->key_gen && !s->wno_first && !s->table_len && !s->nr_frames &&
 		       !s->nr_entries && !s->data_blocks && s->object_len == FMT_FENCE_LEN &&

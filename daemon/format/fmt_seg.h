@@ -19,6 +19,7 @@
 #include "format/fmt_table.h"
 
 #define FMT_SEG_HDR_LEN		288u
+#define FMT_SEG_NUMBER_BITS	63	/* seq and wno: sums with small numbers do not wrap */
 #define FMT_SEG_FOOTER_LEN	16u
 #define FMT_SEG_MAX_OBJECT	FMT_SEG_MAX_OFF
 #define FMT_FENCE_LEN		(FMT_SEG_HDR_LEN + FMT_SEG_FOOTER_LEN)

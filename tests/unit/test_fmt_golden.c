@@ -29,6 +29,7 @@
 #include "lib/smallworld.h"
 #include "lib/tempdir.h"
 #include "lib/testrand.h"
+#include "lib/vol.h"
 #include "store/mem.h"
 #include "volume/keys.h"
 
@@ -339,7 +340,9 @@ static void put_segments(struct golden *g)
 	uint32_t f;
 
 	/* Raw and compressed frames, on both devices; parts of two writes in one frame. */
-	seg_begin(g, &x, 17, WNO(1), WNO(4));
+	seg_begin(g, &x, 17, 1, WNO(4));
+	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_VOID, .wno = 1, .blocks = UINT32_MAX });
+	add_entry(&x, (struct fmt_entry){ .kind = FMT_E_VOID, .wno = WNO(0), .blocks = 1 });
 	f = add_frame(g, &x, 0, 0, 4, -1);
 	add_data(&x, WNO(1), f, 0, 4);
 	f = add_frame(g, &x, 0, 8, 5, 0x5a);
@@ -611,13 +614,40 @@ static void independent_reader(void **state)
 	end(g);
 }
 
+/* And so must what the engine says: it attaches to a copy, replays and serves it. */
+static void engine(void **state)
+{
+	struct golden *g = the_volume();
+	struct vol from, w;
+	uint8_t *got = malloc(BLOCKS * FMT_BLOCK_SIZE);
+
+	(void)state;
+	assert_non_null(got);
+	memset(&from, 0, sizeof(from));
+	from.mem = g->w.mem;
+	from.kr = g->kr;
+	from.now = 1;
+	volume_opts_init(&from.opts);
+	vol_clone(&w, &from);
+	assert_int_equal(vol_attach(&w, false), 0);
+	assert_true(w.rec.recovered_wno == WNO(14));
+	assert_int_equal(w.rec.segments_replayed, 1);
+	assert_int_equal(w.rec.epoch, 3);
+	for (uint32_t dev = 0; dev < NR_DEVS; dev++) {
+		assert_int_equal(vol_read(&w, dev, 0, BLOCKS, got), 0);
+		assert_memory_equal(got, g->content[dev], BLOCKS * FMT_BLOCK_SIZE);
+	}
+	free(got);
+	vol_end(&w);
+	end(g);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(volume_bytes),
-		cmocka_unit_test(local_bytes),
-		cmocka_unit_test(gc_bytes),
-		cmocka_unit_test(independent_reader),
+		cmocka_unit_test(volume_bytes), cmocka_unit_test(local_bytes),
+		cmocka_unit_test(gc_bytes),	cmocka_unit_test(independent_reader),
+		cmocka_unit_test(engine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
