@@ -95,8 +95,8 @@ if [ ! -e /dev/zerofs-control ]; then
 		# shellcheck disable=SC2086
 		refused 1 'modprobe zerofs' zerofs $c
 	done
-	mkdir empty
-	refused 1 'modprobe zerofs' zerofs serve --key-file key "file://$ZT_TMP/empty"
+	mkdir nothing
+	refused 1 'modprobe zerofs' zerofs serve --key-file key "file://$ZT_TMP/nothing"
 fi
 if zerofs help > /dev/full 2> stderr; then fail "a full disk goes unnoticed"; fi
 grep -q 'output' stderr || fail "a full disk is not spoken of"
