@@ -311,6 +311,59 @@ static void manifest_sections(void **state)
 	buf_free(&again);
 }
 
+/* Seals @body again behind the clear part of @b and opens it. */
+static int reseal_manifest(const struct buf *b, const uint8_t *body, size_t len)
+{
+	struct fmt_manifest m;
+	uint8_t *p = malloc(56 + FMT_BOX_OVERHEAD + len);
+	int rc;
+
+	assert_non_null(p);
+	memcpy(p, b->data, 56);
+	fmt_box_seal(p + 56, key, p, 56, body, len);
+	rc = fmt_manifest_open(&m, p, 56 + FMT_BOX_OVERHEAD + len, uuid, 3, 99, NULL, key);
+	if (!rc)
+		fmt_manifest_free(&m);
+	free(p);
+	return rc;
+}
+
+/* Nonsense under a right tag (a writer gone wrong): refused or harmless, never a crash. */
+static void manifest_garbage(void **state)
+{
+	struct fmt_manifest m = some_manifest();
+	struct buf b = BUF_INIT;
+	unsigned int taken = 0, refused = 0;
+	uint8_t hash[32], *body, *p;
+	size_t len;
+
+	(void)state;
+	testrand_seed(12);
+	assert_int_equal(fmt_manifest_seal(&b, &m, uuid, key, hash), 0);
+	len = b.len - 56 - FMT_BOX_OVERHEAD;
+	body = malloc(len);
+	p = malloc(len);
+	assert_non_null(body);
+	assert_non_null(p);
+	assert_int_equal(fmt_box_open(body, key, b.data, 56, b.data + 56, b.len - 56), 0);
+	for (int i = 0; i < 20000; i++) {
+		size_t cut = testrand_below(5) ? len : testrand_below(len);
+		int rc;
+
+		memcpy(p, body, len);
+		for (uint64_t n = testrand_below(4); n; n--)
+			p[testrand_below(len)] = (uint8_t)testrand_u64();
+		rc = reseal_manifest(&b, p, cut);
+		assert_true(!rc || rc == -EBADMSG || rc == -EPROTONOSUPPORT);
+		taken += !rc;
+		refused += rc != 0;
+	}
+	assert_true(taken > 100 && refused > 100);
+	free(body);
+	free(p);
+	buf_free(&b);
+}
+
 /* ---- runs -------------------------------------------------------------------------------- */
 
 /* A plausible next extent behind @x. */
@@ -495,6 +548,64 @@ static void run_damage(void **state)
 	buf_free(&b);
 }
 
+/*
+ * The same of a block: what is taken is in order, disjoint, within its rules, and where the index
+ * says.
+ */
+static void run_garbage(void **state)
+{
+	static struct fmt_extent got[FMT_RUN_BLOCK_RECORDS];
+	unsigned int taken = 0, refused = 0;
+	struct fmt_run_ref ref;
+	struct fmt_run_index x;
+	struct buf b = BUF_INIT;
+	uint8_t aad[FMT_RUN_HDR_LEN + 8], *body, *p, *box;
+	size_t len;
+	le32 v;
+
+	(void)state;
+	testrand_seed(13);
+	free(make_run(&b, &ref, 40));
+	assert_int_equal(fmt_run_open(&x, &ref, uuid, b.data, b.len, key), 0);
+	assert_int_equal(x.nr_blocks, 1);
+	len = x.blocks[0].len - FMT_BOX_OVERHEAD;
+	body = malloc(len);
+	p = malloc(len);
+	box = malloc(x.blocks[0].len);
+	assert_non_null(body);
+	assert_non_null(p);
+	assert_non_null(box);
+	memcpy(aad, x.hdr, FMT_RUN_HDR_LEN);
+	memset(aad + FMT_RUN_HDR_LEN, 0, 4);
+	v = le_32(x.blocks[0].count);
+	memcpy(aad + FMT_RUN_HDR_LEN + 4, v.b, 4);
+	assert_int_equal(fmt_box_open(body, key, aad, sizeof(aad), b.data + x.blocks[0].off,
+				      x.blocks[0].len),
+			 0);
+	for (int i = 0; i < 50000; i++) {
+		int rc;
+
+		memcpy(p, body, len);
+		for (uint64_t n = testrand_below(4); n; n--)
+			p[testrand_below(len)] = (uint8_t)testrand_u64();
+		fmt_box_seal(box, key, aad, sizeof(aad), p, len);
+		rc = fmt_run_extents_open(got, &x, 0, box, x.blocks[0].len, key);
+		assert_true(!rc || rc == -EBADMSG);
+		taken += !rc;
+		refused += rc != 0;
+		for (uint32_t j = 1; !rc && j < x.blocks[0].count; j++)
+			assert_true(got[j].dev > got[j - 1].dev ||
+				    (got[j].dev == got[j - 1].dev &&
+				     got[j].lba >= got[j - 1].lba + got[j - 1].blocks));
+	}
+	assert_true(taken > 100 && refused > 100);
+	fmt_run_index_free(&x);
+	free(body);
+	free(p);
+	free(box);
+	buf_free(&b);
+}
+
 static void run_rules(void **state)
 {
 	struct fmt_run_writer *w = fmt_run_writer_new(uuid, 3, FMT_RUN_EXTENTS, 0, key);
@@ -638,6 +749,8 @@ int main(void)
 		cmocka_unit_test(manifest),
 		cmocka_unit_test(manifest_rules),
 		cmocka_unit_test(manifest_sections),
+		cmocka_unit_test(manifest_garbage),
+		cmocka_unit_test(run_garbage),
 		cmocka_unit_test(run_round_trip),
 		cmocka_unit_test(run_damage),
 		cmocka_unit_test(run_rules),
