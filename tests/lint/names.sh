@@ -9,8 +9,6 @@ rc=0
 
 also() { # FILE: a regular expression of further names
 	case $1 in
-	daemon/format/fmt_segment.c) echo 'fmt_seg_.*' ;;			# the prefix shortened
-	daemon/format/fmt_keys.c) echo 'fmt_slot_.*|fmt_keygen_.*' ;;		# the two kinds of entry of the keys object
 	daemon/volume/volume_*.c) echo 'volume_.*' ;;				# volume.h is one contract in several files
 	*) echo main ;;
 	esac
