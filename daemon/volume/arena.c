@@ -219,11 +219,11 @@ int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[
 			f[n++].slot = i;
 			continue;
 		}
-		if (got) {
+		/* it stays, so that whoever adopts after our death sees it too */
+		if (got)
 			sound = false;
-			fmt_arena_clear(&a->index[i]);
-		}
-		a->free_slots[a->nr_free_slots++] = i;
+		else
+			a->free_slots[a->nr_free_slots++] = i;
 	}
 	qsort(f, n, sizeof(*f), by_wno);
 	for (i = 0; i < n; i++) {
@@ -257,6 +257,40 @@ fail:
 	free(recs);
 	arena_free(a);
 	return err;
+}
+
+static bool settle(struct arena *a, uint32_t ext)
+{
+	struct arena_extent *x = &a->exts[ext];
+
+	if (x->state != ARENA_CLOSED || x->live || x->pins)
+		return false;
+	ext_make_free(a, ext);
+	return true;
+}
+
+void arena_give_up(struct arena *a, const uint8_t uuid[16])
+{
+	uint32_t i;
+
+	/*
+	 * A death in here must not leave a part of the index that looks like all of it: without its
+	 * header the arena is refused.
+	 */
+	__atomic_store_n((uint64_t *)a->base, 0, __ATOMIC_SEQ_CST);
+	for (i = 0; i < a->geo.nr_entries; i++)
+		fmt_arena_clear(&a->index[i]);
+	a->ring_head = 0;
+	a->ring_len = 0;
+	a->nr_free_slots = 0;
+	for (i = a->geo.nr_entries; i > 0; i--)
+		a->free_slots[a->nr_free_slots++] = i - 1;
+	for (i = 0; i < a->nr_exts; i++) {
+		a->exts[i].live = 0;
+		settle(a, i);
+	}
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	fmt_arena_init(a->base, &a->geo, uuid);
 }
 
 void arena_free(struct arena *a)
@@ -294,16 +328,6 @@ uint32_t arena_ext_at(const struct arena *a, uint64_t off)
 	if (off < a->geo.write_off || off - a->geo.write_off >= a->geo.write_len)
 		return ~0u;
 	return (off - a->geo.write_off) / a->geo.extent_len;
-}
-
-static bool settle(struct arena *a, uint32_t ext)
-{
-	struct arena_extent *x = &a->exts[ext];
-
-	if (x->state != ARENA_CLOSED || x->live || x->pins)
-		return false;
-	ext_make_free(a, ext);
-	return true;
 }
 
 static int queue_room(struct arena *a, uint32_t queue)

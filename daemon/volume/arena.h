@@ -93,9 +93,16 @@ int arena_init(struct arena *a, void *base, uint64_t total, const struct fmt_are
  * An arena of an earlier daemon: checks header and every entry. Its records, in wno order, are moved to
  * *ret_recs (malloc'ed), with *ret_sound = false if an entry is damaged, two have one number, or two writes
  * share memory: such an entry is left out. -EBADMSG: not an arena of this volume.
+ * Changes nothing in the arena: if not sound, arena_give_up() is next.
  */
 int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[16],
 		struct fmt_arena_rec **ret_recs, uint32_t *ret_nr, bool *ret_sound);
+
+/*
+ * Gives up all records, damaged ones too. Before and after, and at any point between, an arena_adopt() by the next
+ * daemon says that this one's records are not all there: not sound, -EBADMSG, or no records.
+ */
+void arena_give_up(struct arena *a, const uint8_t uuid[16]);
 
 void arena_free(struct arena *a);
 

@@ -178,6 +178,18 @@ void batch_add(struct volume *v, struct emap_dev *over, uint8_t kind, uint64_t l
 	count_op(v, wno);
 }
 
+int batch_void(struct volume *v, uint64_t last)
+{
+	struct batch *b = batch_open(v);
+
+	if (!b || voids_grow(b))
+		return -ENOMEM;
+	count_op(v, last + 1);
+	b->last_wno = last;
+	v->last_wno = last;
+	return 0;
+}
+
 bool batch_dirty(const struct volume *v)
 {
 	return v->open && v->open->ops;

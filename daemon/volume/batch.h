@@ -127,6 +127,9 @@ int batch_reserve(struct volume *v, struct emap_dev *over, uint64_t lba, uint64_
 void batch_add(struct volume *v, struct emap_dev *over, uint8_t kind, uint64_t lba, uint64_t n,
 	       uint32_t page, uint64_t wno);
 
+/* Numbers up to @last, which is beyond v->last_wno, are void: the open batch says so. -ENOMEM. */
+int batch_void(struct volume *v, uint64_t last);
+
 /* Is there anything in the open batch? */
 bool batch_dirty(const struct volume *v);
 

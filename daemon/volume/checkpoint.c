@@ -339,6 +339,9 @@ int checkpoint_start(struct volume *v, bool clean)
 
 	if (v->ckpt || v->part_applied)
 		return -EBUSY;
+	/* the log behind replay_from must tell which numbers this process has used: by its fence, or by a segment */
+	if (v->replay_from > v->fence_seq && v->applied_wno + 1 < v->own_wno)
+		return -EBUSY;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;

@@ -16,7 +16,7 @@ void checkpoint_due(struct volume *v);
 
 /*
  * Starts one now; @clean: nothing will follow. At its end v->ckpt is NULL, v->ckpt_res 0 or -errno, and v->wake is set.
- * -EBUSY: one is under way, or a batch is being applied; -ENOMEM.
+ * -EBUSY: one is under way, a batch is being applied, or adopted records are not all in the store; -ENOMEM.
  */
 int checkpoint_start(struct volume *v, bool clean);
 

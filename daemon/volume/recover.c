@@ -107,33 +107,62 @@ static bool rec_fits(struct volume *v, const struct fmt_arena_rec *r, uint64_t e
 	return d && r->wno < end_wno && r->lba < d->nblocks && r->blocks <= d->nblocks - r->lba;
 }
 
-/* All or nothing: with one record missing, what is left may not be a prefix of what was acknowledged. */
+/*
+ * All or nothing: with one record missing, what is left may not be a prefix of what was acknowledged. Each number has
+ * its record before the next one is given, and records go in the order of their numbers, so the only gaps are those
+ * between two processes, and these are wide: a number less that is missing is a record that is.
+ */
 static bool adoptable(struct volume *v, uint64_t end_wno)
 {
+	uint64_t last = v->committed_wno;
 	uint32_t i;
 
 	if (!v->adopt_sound)
 		return false;
-	for (i = 0; i < v->nr_adopt; i++)
-		if (v->adopt[i].wno > v->committed_wno && !rec_fits(v, &v->adopt[i], end_wno))
+	for (i = 0; i < v->nr_adopt; i++) {
+		const struct fmt_arena_rec *r = &v->adopt[i];
+
+		if (r->wno <= v->committed_wno)
+			continue;
+		if (!rec_fits(v, r, end_wno))
 			return false;
+		if (r->wno != last + 1 && r->wno - last < VOL_WNO_JUMP / 2)
+			return false;
+		last = r->wno;
+	}
 	return true;
+}
+
+/* Has another host written since this one was last in accord with the log? Its process had an epoch of its own then. */
+static bool others_wrote(const struct volume *v)
+{
+	uint32_t i;
+
+	for (i = 0; v->seen.epoch && i < v->segs.nr; i++)
+		if (v->segs.ents[i].rec.epoch > v->seen.epoch)
+			return true;
+	return false;
 }
 
 static int adopt(struct volume *v, uint64_t resume_wno, struct volume_recovery *ret)
 {
+	const char *why = NULL;
 	uint32_t i;
 	int err;
 
-	arena_trim(&v->arena, v->committed_wno);
 	if (!v->adopted)
 		return 0;
-	if (!adoptable(v, resume_wno)) {
-		notice_say(&v->env, NOTICE_ERR,
-			   "the arena's index is damaged: what it held beyond the store is lost");
-		arena_trim(&v->arena, ~0ull);
+	if (ret->foreign)
+		why = "another host has written to the volume since";
+	else if (!adoptable(v, resume_wno))
+		why = "the arena's index is damaged";
+	if (why) {
+		notice_say(&v->env, NOTICE_ERR, "%s: what the arena held beyond the store is lost",
+			   why);
+		arena_give_up(&v->arena, v->uuid);
 		return 0;
 	}
+	arena_trim(&v->arena, v->committed_wno);
 	for (i = 0; i < v->nr_adopt; i++) {
 		if (v->adopt[i].wno <= v->committed_wno)
 			continue;
@@ -145,7 +174,12 @@ static int adopt(struct volume *v, uint64_t resume_wno, struct volume_recovery *
 		ret->adopted_entries++;
 	}
 	ret->adopted = true;
-	return 0;
+	ret->recovered_wno = v->last_wno;
+	/*
+	 * What lies between their numbers and ours was never given to anybody. This must be in the log before a manifest
+	 * may hide the fence, which is what else tells our successor which numbers we have used: checkpoint_start().
+	 */
+	return ret->adopted_entries ? batch_void(v, resume_wno - 1) : 0;
 }
 
 int recover_run(struct volume *v, struct volume_recovery *ret)
@@ -171,22 +205,27 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	v->applied_wno = v->committed_wno;
 	v->last_wno = v->committed_wno;
 	v->next_wno = walk.resume_wno;
+	v->own_wno = walk.resume_wno;
+	v->fence_seq = walk.fence_seq;
 	v->next_seq = walk.resume_at;
 	v->lowest_seq = walk.resume_at;
 	v->segments_since = walk.segments;
+	ret->foreign = others_wrote(v);
+	if (!ret->foreign)
+		v->seen.epoch = v->epoch;
 	err = seen_save(v);
 	if (err) {
 		notice_say(&v->env, NOTICE_ERR, "state folder: %s", notice_errno(err));
 		return err;
 	}
+	ret->durable_wno = v->committed_wno;
+	ret->recovered_wno = v->committed_wno;
 	err = adopt(v, walk.resume_wno, ret);
 	free(v->adopt);
 	v->adopt = NULL;
 	v->nr_adopt = 0;
 	if (err)
 		return err;
-	ret->durable_wno = v->committed_wno;
-	ret->recovered_wno = v->last_wno;
 	ret->segments_replayed = walk.segments;
 	ret->epoch = v->epoch;
 	return 0;

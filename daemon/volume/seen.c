@@ -39,7 +39,6 @@ int seen_save(struct volume *v)
 	struct fmt_state *s = &v->seen;
 
 	s->head_version = v->head.version;
-	s->epoch = v->head.epoch;
 	s->keys_version = keys_version(v->kr);
 	s->saved_us = clock_real_us(v->env.clock);
 	/* during recovery the commit point is not known yet: what was seen earlier stays */

@@ -96,6 +96,8 @@ struct volume {
 
 	/* sequencer */
 	uint64_t next_wno, last_wno;
+	uint64_t own_wno;		/* the fence's resume_wno: numbers of this process begin here */
+	uint64_t fence_seq;		/* slot of this process's fence */
 	struct list_head held;		/* requests that wait for room, in order */
 
 	/* batches */

@@ -20,6 +20,7 @@
 #include "volume/read.h"
 #include "volume/recover.h"
 #include "volume/seal.h"
+#include "volume/seen.h"
 #include "volume/uploader.h"
 #include "volume/vol.h"
 #include "volume/worker.h"
@@ -175,6 +176,18 @@ int volume_recover(struct volume *v, struct volume_recovery *ret)
 	volume_pump(v);
 	checkpoint_due(v);
 	return 0;
+}
+
+void volume_resumed(struct volume *v)
+{
+	int err;
+
+	if (!vol_serving(v) || v->seen.epoch == v->epoch)
+		return;
+	v->seen.epoch = v->epoch;
+	err = seen_save(v);
+	if (err)
+		notice_say(&v->env, NOTICE_WARN, "state folder: %s", notice_errno(err));
 }
 
 uint32_t volume_devices(struct volume *v, const struct volume_dev **ret)

@@ -107,6 +107,8 @@ struct volume_recovery {
 	uint64_t recovered_wno;		/* everything up to here is held by store or arena */
 	uint64_t durable_wno;		/* ... by the store alone */
 	bool adopted;			/* the arena's whole index was adopted */
+	bool foreign;			/* another host has written since this one was told last: whoever
+					 * has a device open here holds what is not there */
 	uint32_t adopted_entries;
 	uint64_t segments_replayed;
 	uint64_t epoch;
@@ -119,6 +121,12 @@ struct volume_recovery {
  * shows an older image than this host has seen. Nothing is overwritten in any of these. [waits]
  */
 int volume_recover(struct volume *v, struct volume_recovery *ret);
+
+/*
+ * The kernel knows what was recovered, or had nothing older: RESUME is through, or the devices are new. Until then a
+ * daemon that dies leaves volume_recovery.foreign as it is.
+ */
+void volume_resumed(struct volume *v);
 
 /* The log's device table, valid until the next call that changes it. */
 uint32_t volume_devices(struct volume *v, const struct volume_dev **ret);

@@ -88,13 +88,15 @@ static void adopt_run(uint64_t seed)
 			if (vol_attach(&r.w, true)) {
 				died_attaching++;
 			} else {
-				assert_true(r.w.rec.adopted);
+				if (!r.w.rec.adopted)
+					fail_msg("seed %u: %s", (unsigned int)seed, r.w.notice);
 				vol_kill(&r.w);
 			}
 			r.w.stop_after = 0;
 		}
 		assert_int_equal(vol_attach(&r.w, true), 0);
-		assert_true(r.w.rec.adopted);
+		if (!r.w.rec.adopted)
+			fail_msg("seed %u: %s", (unsigned int)seed, r.w.notice);
 		assert_true(r.w.rec.recovered_wno >= r.w.rec.durable_wno);
 		adopted += r.w.rec.adopted_entries;
 		at = vol_assert_prefix(&r.w, &r.m, r.w.acked, r.m.ops);
