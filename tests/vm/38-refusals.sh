@@ -15,8 +15,10 @@ dev=$(z_dev v)
 z_put "$dev" 0 16 mine
 z_flush "$dev"
 z_fails '(served|in use|busy)' "${serve[@]}" --key-file "$Z/key" "$url"
-# With a state folder of its own it must stop at the module.
-z_fails '(served|in use|busy)' zerofs serve --memory 160M --state-dir "$Z/state.other" --key-file "$Z/key" "$url"
+zt_say "with a state folder of its own it stops at the control socket, without that at the module"
+other=(zerofs serve --memory 160M --state-dir "$Z/state.other" --key-file "$Z/key" "$url")
+z_fails '(served|in use|busy)' "${other[@]}"
+z_fails '(served|in use|busy)' unshare -m sh -c 'mount -t tmpfs none /run/zerofs && exec "$@"' sh "${other[@]}"
 z_is v LIVE
 z_same "$dev" 0 16 mine || zt_fail "the first daemon was harmed"
 z_put "$dev" 16 16 more
@@ -27,9 +29,12 @@ before=$(find "$Z_STORE/v" -type f -exec sha256sum {} + | sort | sha256sum)
 head -c 32 /dev/urandom > "$Z/otherkey"
 z_fails 'key' "${serve[@]}" --key-file "$Z/otherkey" "$url"
 z_fails '(no such|not found|does not exist|No such)' "${serve[@]}" --key-file "$Z/nokey" "$url"
-z_fails '(no volume|not a volume|No such)' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/nothing"
-z_fails '(device|module)' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" "${serve[@]}" --key-file "$Z/key" "$url"
-z_fails '(ABI|version|protocol|Protocol)' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" OTHERABI=call \
+z_fails 'no such folder' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/nothing"
+mkdir "$Z_STORE/empty"
+z_fails 'no volume' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/empty"
+zt_say "a module that is newer, and one that refuses a newer daemon"
+z_fails 'ABI' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" "${serve[@]}" --key-file "$Z/key" "$url"
+z_fails 'ABI' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" OTHERABI=call \
 	"${serve[@]}" --key-file "$Z/key" "$url"
 z_fails '(root|permi|CAP_SYS_ADMIN|Permi)' setpriv --reuid=65534 --clear-groups "${serve[@]}" --key-file /dev/null "$url"
 rmmod zerofs
