@@ -4,9 +4,9 @@
  *
  * Happy path: find (hash), pin, the READ is answered, unpin when the kernel has copied. A miss takes
  * a slot of the frame's class: a free one, else an empty slab, else the class's CLOCK hand evicts.
- * Failure modes: all slots pinned or loading -> NULL, and the reader waits for an unpin; a class
- * that cannot help itself, or every STEAL_EVERY-th eviction of a class smaller than the largest,
- * takes a whole slab from another class, so that a change of frame size does not strand memory.
+ * Every STEAL_EVERY-th eviction takes a cold slab from another class instead, so that a change of frame size does not
+ * strand memory. Failure modes: a class that cannot help itself takes any slab that can be emptied;
+ * all slots pinned or loading -> NULL, and the reader waits for an unpin.
  */
 #include "volume/cache.h"
 
@@ -17,7 +17,8 @@
 #include "io.h"
 
 #define SLAB_BYTES	((uint64_t)CACHE_SLAB_PAGES << IO_BLOCK_SHIFT)
-#define STEAL_EVERY	16u
+#define STEAL_EVERY	4u
+#define STEAL_LOOKS	8u	/* slabs */
 
 static uint32_t hash_of(const struct cache *c, uint32_t seg, uint32_t pos)
 {
@@ -170,25 +171,49 @@ static bool slab_idle(const struct cache_slab *s)
 	return true;
 }
 
-/* Empties one slab of another class; of the largest if @largest_only. */
-static bool steal(struct cache *c, uint32_t cls, bool largest_only)
+/*
+ * Takes a slab that nobody has touched lately from another class, the classes in turn; marks that it passes are cleared, as by
+ * the hand.
+ */
+static bool steal_cold(struct cache *c, uint32_t cls)
 {
-	struct cache_class *k = NULL;
+	struct cache_class *k = &c->cls[c->turn++ % CACHE_CLASSES];
+	uint32_t looks = k->nr_slabs < STEAL_LOOKS ? k->nr_slabs : STEAL_LOOKS;
+	uint16_t i;
+
+	if (k == &c->cls[cls])
+		return false;
+	for (; looks; looks--) {
+		struct cache_slab *s = list_first_entry(&k->slabs, struct cache_slab, link);
+		bool cold = slab_idle(s);
+
+		for (i = 0; i < s->nr; i++) {
+			cold = cold && !s->ents[i].ref;
+			s->ents[i].ref = 0;
+		}
+		if (cold) {
+			slab_take_class(c, s);
+			return true;
+		}
+		list_del(&s->link);
+		list_add_tail(&s->link, &k->slabs);
+	}
+	return false;
+}
+
+/* Takes any slab of another class that can be emptied. */
+static bool steal_any(struct cache *c, uint32_t cls)
+{
 	struct cache_slab *s;
 	uint32_t i;
 
-	for (i = 0; i < CACHE_CLASSES; i++)
-		if (i != cls && c->cls[i].nr_slabs && (!k || c->cls[i].nr_slabs > k->nr_slabs))
-			k = &c->cls[i];
-	if (!k || (largest_only && k->nr_slabs <= c->cls[cls].nr_slabs))
-		return false;
 	for (i = 0; i < CACHE_CLASSES; i++) {
-		if (i != cls && (&c->cls[i] == k || !largest_only)) {
-			list_for_each_entry(s, &c->cls[i].slabs, link) {
-				if (slab_idle(s)) {
-					slab_take_class(c, s);
-					return true;
-				}
+		if (i == cls)
+			continue;
+		list_for_each_entry(s, &c->cls[i].slabs, link) {
+			if (slab_idle(s)) {
+				slab_take_class(c, s);
+				return true;
 			}
 		}
 	}
@@ -251,9 +276,9 @@ static bool make_room(struct cache *c, uint32_t cls)
 	if (list_empty(&c->empty)) {
 		bool due = ++k->evictions % STEAL_EVERY == 0;
 
-		if (!(due && steal(c, cls, true)) && clock_evict(c, k))
+		if (!(due && steal_cold(c, cls)) && clock_evict(c, k))
 			return true;
-		if (list_empty(&c->empty) && !steal(c, cls, false))
+		if (list_empty(&c->empty) && !steal_any(c, cls))
 			return false;
 	}
 	return slab_give_class(c, list_first_entry(&c->empty, struct cache_slab, link), cls);
@@ -271,7 +296,7 @@ struct cache_ent *cache_new(struct cache *c, uint32_t seg, uint32_t pos, uint32_
 	e->seg = seg;
 	e->pos = pos;
 	e->pins = 1;
-	e->ref = 1;
+	e->ref = 0;		/* what is read once, by a scan, goes first */
 	e->priv = NULL;
 	e->state = CACHE_LOADING;
 	e->slab->used++;

@@ -77,6 +77,7 @@ struct cache {
 	struct cache_slab *slabs;
 	struct list_head empty;
 	struct cache_class cls[CACHE_CLASSES];
+	uint32_t turn;			/* whose slabs are looked at for cold ones */
 	struct cache_ent **hash;
 	uint32_t hash_mask;
 	uint64_t used_bytes;		/* in READY entries */
