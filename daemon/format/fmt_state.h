@@ -12,7 +12,7 @@
 
 struct fmt_state {
 	uint64_t head_version;	/* highest head seen */
-	uint64_t epoch;		/* highest epoch seen */
+	uint64_t epoch;		/* of this host's last process that told its kernel what it found */
 	uint64_t keys_version;	/* highest keys object seen */
 	uint64_t commit_seq;	/* last commit point seen: seq and hash of that object (0: none) */
 	uint8_t commit_hash[FMT_HASH_LEN];

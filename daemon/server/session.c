@@ -397,13 +397,15 @@ static int open_queues(struct session *s, char *err)
 /*
  * What was acknowledged is all there if store and arena together hold everything up to the last
  * acknowledged number, and, when more was acknowledged than flushed, this arena's whole index was
- * adopted (10-abi, "INTACT or lost").
+ * adopted. Not if another host has written meanwhile: its numbers are higher than ours, and whoever
+ * has a device open here does not know of it.
  */
 static bool intact(const struct session *s, const struct volume_recovery *rec)
 {
 	const struct zerofs_attach *a = &s->info;
 
-	if (rec->recovered_wno < a->flushed_wno || rec->recovered_wno < a->acked_wno)
+	if (rec->foreign || rec->recovered_wno < a->flushed_wno ||
+	    rec->recovered_wno < a->acked_wno)
 		return false;
 	return a->acked_wno <= a->flushed_wno || rec->adopted;
 }
@@ -426,7 +428,11 @@ static int resume(struct session *s, const struct volume_recovery *rec, char *er
 	core_lock(&s->host->core);
 	s->lost = state == ZEROFS_S_CACHE_LOST;
 	core_unlock(&s->host->core);
-	if (s->lost)
+	if (s->lost && rec->foreign)
+		log_err("CACHE LOST: another host has written to the volume since it was served "
+			"here; who has a device open does not know; all I/O fails; unmount, then "
+			"run zerofs clear");
+	else if (s->lost)
 		log_err("CACHE LOST: writes that were acknowledged are gone (acked up to %" PRIu64
 			", flushed up to %" PRIu64 ", found up to %" PRIu64
 			"); all I/O fails; unmount, then run zerofs clear",
@@ -494,6 +500,11 @@ int session_up(struct session *s, const struct volume_recovery *rec, char *err)
 	}
 	if (!rc && s->attached)
 		rc = resume(s, rec, err);
+	if (!rc) {
+		core_lock(&s->host->core);
+		volume_resumed(s->volume);
+		core_unlock(&s->host->core);
+	}
 	/*
 	 * Some devices may have been removed while others stayed. The module takes them back only
 	 * when LIVE.

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Attaching when the world has moved on: an owner that writes while another attaches, a host
+ * that comes back after another has written, a daemon that dies before the kernel has been told
+ * what its predecessor's arena was worth.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "format/fmt_arena.h"
+#include "lib/run.h"
+#include "volume/vol.h"
+
+#define SIZE (RUN_BLOCKS * 4096ull)
+
+static void write_one(struct vol *w, struct model *m, uint64_t lba)
+{
+	assert_int_equal(vol_write(w, 0, lba, 1, model_op(m, 0, lba, 1, true)), 0);
+}
+
+static void begin(struct vol *w, struct model *m, uint64_t seed)
+{
+	vol_init(w, seed, 1, SIZE);
+	w->opts.checkpoint_segments = 1000;
+	model_init(m, 1, RUN_BLOCKS);
+	assert_int_equal(vol_attach(w, false), 0);
+}
+
+/* ---- an owner that does not stop ------------------------------------------------------------- */
+
+static struct {
+	struct vol *owner;
+	struct model *m;
+	uint32_t at, writes;
+	bool done;
+} busy;
+
+/* Once the @at-th GET of the one that attaches has reached the store, the owner writes and flushes. */
+static int busy_wait(void *ctx, const bool *done)
+{
+	struct vol *w = ctx;
+	uint32_t i;
+
+	while (!*done) {
+		assert_true(vol_step(w));
+		if (busy.done || w->net.gets < busy.at)
+			continue;
+		busy.done = true;
+		for (i = 0; i < busy.writes; i++) {
+			write_one(busy.owner, busy.m, i);
+			assert_int_equal(vol_flush(busy.owner), 0);
+		}
+	}
+	return 0;
+}
+
+/*
+ * The old owner goes on while the new one walks the log. A slot that was free when it was
+ * fetched may be taken by the time the new owner finds objects behind it: nothing is lost then.
+ */
+static void test_owner_goes_on(void **state)
+{
+	struct vol a, b;
+	struct model m;
+	uint32_t i;
+
+	(void)state;
+	for (busy.writes = 1; busy.writes < 40; busy.writes += 12) {
+		for (busy.at = 1; busy.at < 54; busy.at++) {
+			begin(&a, &m, 700 + busy.at);
+			for (i = 0; i < 20; i++) {
+				write_one(&a, &m, 100 + i);
+				assert_int_equal(vol_flush(&a), 0);
+			}
+			vol_share(&b, &a);
+			busy.owner = &a;
+			busy.m = &m;
+			busy.done = false;
+			b.env.wait = busy_wait;
+			assert_int_equal(vol_attach(&b, false), 0);
+			vol_assert_prefix(&b, &m, m.ops, m.ops);
+			vol_end(&b);
+			vol_end(&a);
+			model_free(&m);
+		}
+		assert_true(busy.done);
+	}
+}
+
+/* ---- a host that comes back ------------------------------------------------------------------ */
+
+/*
+ * A host's daemon dies with acknowledged writes in its arena, another host takes the volume
+ * over and writes: when the first one serves again, those writes are gone and its openers hold
+ * what is not there any more. It must never say that all is there, however often it dies while
+ * it finds out.
+ */
+static void test_back_after_another(void **state)
+{
+	struct vol a, b;
+	struct model m;
+	uint32_t i;
+
+	(void)state;
+	begin(&a, &m, 1);
+	write_one(&a, &m, 1);
+	assert_int_equal(vol_flush(&a), 0);
+	write_one(&a, &m, 2);
+	vol_kill(&a);
+
+	vol_share(&b, &a);
+	assert_int_equal(vol_attach(&b, false), 0);
+	vol_assert_prefix(&b, &m, 1, 1);
+	model_cut(&m, 1);
+	write_one(&b, &m, 3);
+	assert_int_equal(vol_detach(&b), 0);
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(vol_attach(&a, i != 1), 0);
+		assert_true(a.rec.foreign);
+		assert_false(a.rec.adopted);
+		vol_assert_prefix(&a, &m, 2, 2);
+		vol_kill(&a);
+	}
+	/* the kernel is told; from then on it is a volume like any other */
+	assert_int_equal(vol_attach(&a, true), 0);
+	assert_true(a.rec.foreign);
+	volume_resumed(a.v);
+	write_one(&a, &m, 4);
+	vol_kill(&a);
+	assert_int_equal(vol_attach(&a, true), 0);
+	assert_false(a.rec.foreign);
+	assert_true(a.rec.adopted);
+	vol_assert_prefix(&a, &m, 3, 3);
+	vol_end(&b);
+	vol_end(&a);
+	model_free(&m);
+}
+
+/* Another host has looked, and not written: the log goes on, and all is there. */
+static void test_back_after_a_look(void **state)
+{
+	struct vol a, b;
+	struct model m;
+
+	(void)state;
+	begin(&a, &m, 2);
+	write_one(&a, &m, 1);
+	assert_int_equal(vol_flush(&a), 0);
+	write_one(&a, &m, 2);
+	vol_kill(&a);
+	vol_share(&b, &a);
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(vol_detach(&b), 0);
+	assert_int_equal(vol_attach(&a, true), 0);
+	assert_true(a.rec.adopted);
+	assert_false(a.rec.foreign);
+	vol_assert_prefix(&a, &m, 2, 2);
+	vol_end(&b);
+	vol_end(&a);
+	model_free(&m);
+}
+
+/* ---- a damaged index ---------------------------------------------------------------------------- */
+
+static struct fmt_arena_entry *entry_of(struct vol *w, uint64_t lba)
+{
+	struct fmt_arena_entry *e =
+		(struct fmt_arena_entry *)((uint8_t *)w->arena + FMT_ARENA_HDR_LEN);
+	uint32_t i;
+
+	for (i = 0; i < 4096; i++)
+		if (e[i].valid && le_cpu64(e[i].lba) == lba)
+			return &e[i];
+	fail_msg("no entry of block %llu", (unsigned long long)lba);
+	return NULL;
+}
+
+enum damage { ROT, TWICE, ZEROED };
+
+static void damage(struct vol *w, enum damage how)
+{
+	struct fmt_arena_entry *e = entry_of(w, 11);
+
+	if (how == ROT)
+		((uint8_t *)e)[10] ^= 4;
+	else if (how == TWICE)
+		memcpy(e + 100, e, sizeof(*e));
+	else
+		memset(e, 0, sizeof(*e));
+}
+
+/*
+ * A record in the middle is damaged: the whole index is given up, and still is when the daemon
+ * that found out died before it could say so: while it recovered (the store was away), or
+ * after.
+ */
+static void damaged(enum damage how, bool store_away)
+{
+	struct vol w;
+	struct model m;
+	uint64_t acked;
+	uint32_t i;
+
+	begin(&w, &m, 3);
+	write_one(&w, &m, 1);
+	assert_int_equal(vol_flush(&w), 0);
+	for (i = 0; i < 3; i++)
+		write_one(&w, &m, 10 + i);
+	acked = w.v->last_wno;
+	vol_kill(&w);
+	damage(&w, how);
+	w.net.refuse_puts = store_away ? -ETIMEDOUT : 0;
+	for (i = 0; i < 2; i++) {
+		if (store_away) {
+			assert_int_equal(vol_attach(&w, true), -ETIMEDOUT);
+			continue;
+		}
+		assert_int_equal(vol_attach(&w, true), 0);
+		assert_false(w.rec.adopted && w.rec.recovered_wno >= acked);
+		vol_kill(&w);
+	}
+	w.net.refuse_puts = 0;
+	assert_int_equal(vol_attach(&w, true), 0);
+	assert_false(w.rec.adopted && w.rec.recovered_wno >= acked);
+	vol_assert_prefix(&w, &m, 1, 1);
+	vol_end(&w);
+	model_free(&m);
+}
+
+static void test_damaged_index(void **state)
+{
+	(void)state;
+	damaged(ROT, false);
+	damaged(ROT, true);
+	damaged(TWICE, false);
+	damaged(TWICE, true);
+	damaged(ZEROED, false);
+	damaged(ZEROED, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_owner_goes_on),
+		cmocka_unit_test(test_back_after_another),
+		cmocka_unit_test(test_back_after_a_look),
+		cmocka_unit_test(test_damaged_index),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
