@@ -18,6 +18,7 @@
 #include "store/url.h"
 
 #define HOST_MAX_WORKERS 4u
+#define HOST_TICK_US	 1000u /* from one volume_tick() to the next, at least */
 
 /* ---- what the volume calls --------------------------------------------------------------- */
 
@@ -70,7 +71,8 @@ static void host_leave(void *ctx)
 {
 	struct host *h = ctx;
 
-	if (h->volume && volume_deadline_us(h->volume) < h->timer_at) {
+	if (h->volume && h->timer_at > h->timer_floor &&
+	    volume_deadline_us(h->volume) < h->timer_at) {
 		h->timer_at = 0; /* one signal is enough */
 		pthread_cond_signal(&h->timer_cond);
 	}
@@ -83,15 +85,19 @@ static void *host_timer(void *arg)
 	core_lock(&h->core);
 	while (!h->timer_stop) {
 		uint64_t at = volume_deadline_us(h->volume);
+		uint64_t now = clock_mono_us(h->env.clock);
 
-		if (at <= clock_mono_us(h->env.clock)) {
+		if (at <= now && now >= h->timer_floor) {
+			h->timer_floor = now + HOST_TICK_US;
 			volume_tick(h->volume);
-			/* The volume may have more to do at once; others get their turn first. */
+			/* An unlock wakes whoever waits for what was done, and lets others have a turn. */
 			core_unlock(&h->core);
 			core_lock(&h->core);
 			continue;
 		}
-		h->timer_at = at;
+		/* What is due and could not be done is tried again, but not as fast as we can. */
+		h->timer_at = at < h->timer_floor ? h->timer_floor : at;
+		at = h->timer_at;
 		core_wait_on(&h->core, &h->timer_cond, at);
 	}
 	core_unlock(&h->core);

@@ -61,6 +61,7 @@ struct host {
 	pthread_cond_t timer_cond;
 	bool timer_runs;
 	bool timer_stop;		/* core lock */
+	uint64_t timer_floor;		/* no tick before; core lock */
 	uint64_t timer_at;		/* when the timer wakes by itself; core lock */
 };
 

@@ -58,6 +58,7 @@ struct serve {
 
 	/* Guarded by the core lock. */
 	enum serve_want want;
+	bool keep; /* not everything is in the store: remove no device; main only */
 	uint32_t left; /* devices that were open at the end; main only */
 	int client; /* who asked for WANT_DETACH, -1 = nobody */
 	bool superseded;
@@ -403,7 +404,9 @@ static int start(struct serve *s, char *err)
 			 strerror(-s->lock_rc));
 	host_talk(s->host);
 	core_lock(&s->host->core);
-	s->ready = s->want == WANT_NOTHING;
+	s->ready = true;
+	/* A signal that came late in the start means an orderly stop, which has to wait for things. */
+	s->host->stop = s->superseded;
 	s->meta.phase = "serving";
 	core_unlock(&s->host->core);
 	tell_ready(s);
@@ -484,9 +487,11 @@ static bool may_stop(struct serve *s, enum serve_want want)
 		return false;
 	}
 	rc = flush_volume(s);
-	if (rc && rc != -EINTR)
-		log_err("the last flush failed: %s", strerror(-rc));
-	if (rc && rc != -EINTR && want == WANT_DETACH) {
+	if (rc && rc != -EINTR) {
+		log_err("the last flush failed: %s; no device is removed", strerror(-rc));
+		s->keep = true;
+	}
+	if (s->keep && want != WANT_STOP) {
 		answer_client(
 			s,
 			control_refusal(
@@ -509,7 +514,8 @@ static int drain(struct serve *s, enum serve_want want, char *err)
 
 	set_phase(s, "draining");
 	notify_send("STOPPING=1\nSTATUS=writing everything to the store");
-	if (want != WANT_NOTHING && session_remove(&s->session, want == WANT_DETACH_FORCE, err))
+	if (want != WANT_NOTHING && !s->keep &&
+	    session_remove(&s->session, want == WANT_DETACH_FORCE, err))
 		log_warn("%s", err);
 	for (uint32_t i = 0; i < s->session.nr_devs; i++)
 		s->left += s->session.devs[i].known;
@@ -550,6 +556,7 @@ static enum serve_want wait_for_end(struct serve *s, bool *ret_broken)
 
 static void go_on_serving(struct serve *s)
 {
+	s->keep = false;
 	core_lock(&s->host->core);
 	s->want = WANT_NOTHING;
 	s->meta.phase = "serving";
@@ -637,10 +644,10 @@ static void finish(struct serve *s)
 		host_settle(s->host);
 		core_unlock(&s->host->core);
 		host_stop_threads(s->host);
+		volume_free(s->volume); /* while the arena is still mapped */
 		if (s->session.host)
 			session_free(&s->session);
 	}
-	volume_free(s->volume);
 	keys_free(s->keys);
 	stop_watcher(s);
 	control_close(s->control);

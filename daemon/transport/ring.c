@@ -59,6 +59,7 @@ struct ring {
 	bool busy; /* the thread is in a section that an ENTER of its own will follow */
 	bool dead; /* the kernel reads no more answers */
 	struct list_head free;
+	uint32_t nr_free;
 	struct list_head backlog;
 	struct list_head answered; /* in the order of their RSPs */
 	uint32_t inflight;
@@ -93,6 +94,7 @@ static void give_back(struct ring *r, struct ring_io *rio)
 		r->sink->release(r->sink->ctx, &rio->io);
 	rio->holds = false;
 	list_add(&rio->io.link, &r->free);
+	r->nr_free++;
 }
 
 /* Writes the RSP. -EAGAIN: no room. */
@@ -297,6 +299,7 @@ static void take_one(struct ring *r, const struct zerofs_req *q)
 	struct io_req *io = &rio->io;
 
 	list_del(&io->link);
+	r->nr_free--;
 	rio->tag = q->tag;
 	rio->gen = q->gen;
 	io->res = 0;
@@ -315,16 +318,6 @@ static void take_one(struct ring *r, const struct zerofs_req *q)
 	ring_done(io);
 }
 
-static uint32_t nr_free(struct ring *r, uint32_t max)
-{
-	struct list_head *l;
-	uint32_t n = 0;
-
-	for (l = r->free.next; l != &r->free && n < max; l = l->next)
-		n++;
-	return n;
-}
-
 /*
  * One section under the core lock: gives back, writes what had to wait, takes up to RING_BATCH
  * requests. Returns how many it took, or -EPROTO. @ret_waiting: a READ's bytes are still out.
@@ -338,7 +331,7 @@ static int serve_once(struct ring *r, bool *ret_waiting)
 	r->busy = true;
 	release_reaped(r);
 	flush_backlog(r);
-	n = kdev_queue_pop(&r->q, reqs, nr_free(r, RING_BATCH));
+	n = kdev_queue_pop(&r->q, reqs, r->nr_free < RING_BATCH ? r->nr_free : RING_BATCH);
 	for (int i = 0; i < n; i++)
 		take_one(r, &reqs[i]);
 	r->busy = false;
@@ -350,7 +343,6 @@ static int serve_once(struct ring *r, bool *ret_waiting)
 static void *ring_thread(void *arg)
 {
 	struct ring *r = arg;
-	struct zerofs_enter e = { 0 };
 	bool waiting = false;
 	sigset_t set;
 	int rc = 0;
@@ -360,6 +352,7 @@ static void *ring_thread(void *arg)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 
 	while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE)) {
+		struct zerofs_enter e = { 0 };
 		int n = serve_once(r, &waiting);
 
 		if (n < 0) {
@@ -429,6 +422,7 @@ int ring_new(struct ring **ret, struct core *core, const struct sink *sink, stru
 		rio->io.done = ring_done;
 		list_add_tail(&rio->io.link, &r->free);
 	}
+	r->nr_free = n;
 	*ret = r;
 	return 0;
 
