@@ -285,6 +285,14 @@ static void test_missing_segment(void **state)
 		store_close(f.w.mem);
 		f.w.mem = saved.mem;
 	}
+	/* W in a row: what is left lies beyond the window, and only the window's rule can tell */
+	for (i = 0; i < 16; i++) {
+		char name[FMT_NAME_MAX];
+
+		nth(&f.w, "seg/", 3, name);
+		assert_int_equal(mem_drop(f.w.mem, name), 0);
+	}
+	assert_int_equal(attach_elsewhere(&f, 0, 0), -ENODATA);
 	end(&f);
 }
 

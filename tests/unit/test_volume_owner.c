@@ -267,6 +267,34 @@ static void test_foreign_head(void **state)
 	model_free(&m);
 }
 
+/*
+ * A writer frozen for so long that the head after its own was made, followed by others, and removed as too old: its next head
+ * can be created, and is not the newest.
+ */
+static void test_head_behind(void **state)
+{
+	char name[FMT_NAME_MAX];
+	struct vol a, b;
+	struct model m;
+
+	(void)state;
+	vol_init(&a, 14, 1, SIZE);
+	model_init(&m, 1, RUN_BLOCKS);
+	assert_int_equal(vol_attach(&a, false), 0);
+	vol_share(&b, &a);
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(vol_detach(&b), 0);
+	assert_int_equal(vol_attach(&b, false), 0);
+	fmt_name_head(name, 3);
+	assert_int_equal(mem_drop(a.mem, name), 0);
+	assert_int_equal(vol_detach(&a), -ESTALE);
+	assert_true(a.superseded);
+	assert_int_equal(a.net.deletes, 0);
+	vol_end(&b);
+	vol_end(&a);
+	model_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_own_object),
 		cmocka_unit_test(test_foreign_object),
 		cmocka_unit_test(test_foreign_head),
+		cmocka_unit_test(test_head_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
