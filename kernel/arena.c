@@ -50,8 +50,7 @@ static int pin_pages(struct zerofs_arena *arena, u64 address)
 	while (arena->nr_pages < total) {
 		n = min_t(unsigned long, total - arena->nr_pages, PIN_BATCH);
 		n = pin_user_pages_fast(address + ((u64)arena->nr_pages << PAGE_SHIFT), n,
-					FOLL_WRITE | FOLL_LONGTERM,
-					arena->pages + arena->nr_pages);
+					FOLL_WRITE | FOLL_LONGTERM, arena->pages + arena->nr_pages);
 		if (n <= 0)
 			return n ? n : -EFAULT;
 		i = arena->nr_pages;
@@ -119,9 +118,9 @@ static int take(struct zerofs_arena *arena, struct zerofs_extent *ext)
 
 	spin_lock(&arena->lock);
 	ret = arena->broken ? -EPROTO : zerofs_ring_buf_take(arena->bufs, &buf);
-	if (ret > 0 && (buf.len < ZEROFS_MIN_BUF || !zerofs_arena_has(arena, buf.buf, buf.len) ||
-			!IS_ALIGNED(buf.buf, ZEROFS_BLOCK_SIZE) ||
-			!IS_ALIGNED(buf.len, ZEROFS_BLOCK_SIZE)))
+	if (ret > 0 &&
+	    (buf.len < ZEROFS_MIN_BUF || !zerofs_arena_has(arena, buf.buf, buf.len) ||
+	     !IS_ALIGNED(buf.buf, ZEROFS_BLOCK_SIZE) || !IS_ALIGNED(buf.len, ZEROFS_BLOCK_SIZE)))
 		ret = -EPROTO;
 	if (ret < 0)
 		arena->broken = true;
@@ -224,8 +223,7 @@ void zerofs_arena_copy_in(struct zerofs_arena *arena, u64 off, u32 len, struct r
 		n = copy_step(arena, off, len, &cur, true);
 }
 
-void zerofs_arena_copy_out(struct zerofs_arena *arena, u64 off, u32 len,
-			   struct zerofs_cursor *cur)
+void zerofs_arena_copy_out(struct zerofs_arena *arena, u64 off, u32 len, struct zerofs_cursor *cur)
 {
 	u32 n;
 

@@ -22,7 +22,7 @@ struct zerofs_arena {
 	struct page **pages;
 	unsigned long nr_pages;
 	u64 attach_gen;
-	bool live;			/* the session has been LIVE with it: it may hold acked data */
+	bool live;			/* the session was LIVE with it: acked data may lie here */
 	bool broken;			/* the BUF ring lied; under lock */
 	bool starved;			/* a write waits for a BUF */
 	spinlock_t lock;		/* bufs, broken */

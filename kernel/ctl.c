@@ -21,10 +21,10 @@
 #include "qfd.h"
 #include "session.h"
 
-#define ABI (ZEROFS_ABI_MAJOR << 16 | ZEROFS_ABI_MINOR)
-#define MAX_INDEX (1 << 20)	/* N of /dev/zerofsN */
-#define MAX_RECALL 4096U	/* entries a call */
-#define MAX_LIST 65536U
+#define ABI	   (ZEROFS_ABI_MAJOR << 16 | ZEROFS_ABI_MINOR)
+#define MAX_INDEX  (1 << 20) /* N of /dev/zerofsN */
+#define MAX_RECALL 4096U /* entries a call */
+#define MAX_LIST   65536U
 
 /* A call's own struct, and the file that goes with a descriptor it returns. */
 struct ctl_call {
@@ -280,8 +280,10 @@ static int ctl_recall(struct ctl_call *c)
 	ret = zerofs_session_recall(c->conn, ents, nr);
 	if (ret >= 0) {
 		arg->nr = ret;
-		ret = copy_to_user(u64_to_user_ptr(arg->ents), ents, ret * sizeof(*ents)) ?
-			      -EFAULT : 0;
+		if (copy_to_user(u64_to_user_ptr(arg->ents), ents, ret * sizeof(*ents)))
+			ret = -EFAULT;
+		else
+			ret = 0;
 	}
 	kvfree(ents);
 	return ret;
@@ -304,8 +306,11 @@ static int ctl_list(struct ctl_call *c)
 	ret = zerofs_session_list(arg->kind, arg->session, ids, nr);
 	if (ret >= 0) {
 		arg->nr = ret;
-		ret = copy_to_user(u64_to_user_ptr(arg->ids), ids,
-				   min_t(u32, ret, nr) * sizeof(*ids)) ? -EFAULT : 0;
+		nr = min_t(u32, ret, nr);
+		if (copy_to_user(u64_to_user_ptr(arg->ids), ids, nr * sizeof(*ids)))
+			ret = -EFAULT;
+		else
+			ret = 0;
 	}
 	kvfree(ids);
 	return ret;
@@ -335,26 +340,16 @@ static const struct {
 	unsigned int cmd;
 	int (*fn)(struct ctl_call *c);
 } ctl_calls[] = {
-	{ ZEROFS_IOC_VERSION, ctl_version },
-	{ ZEROFS_IOC_CREATE, ctl_create },
-	{ ZEROFS_IOC_ATTACH, ctl_attach },
-	{ ZEROFS_IOC_RESUME, ctl_resume },
-	{ ZEROFS_IOC_SUPERSEDE, ctl_supersede },
-	{ ZEROFS_IOC_ADD_DEV, ctl_add_dev },
-	{ ZEROFS_IOC_START_DEV, ctl_start_dev },
-	{ ZEROFS_IOC_DEL_DEV, ctl_del_dev },
-	{ ZEROFS_IOC_RESIZE, ctl_resize },
-	{ ZEROFS_IOC_SET_RO, ctl_set_ro },
-	{ ZEROFS_IOC_REG_ARENA, ctl_reg_arena },
-	{ ZEROFS_IOC_ARENA_FD, ctl_arena_fd },
-	{ ZEROFS_IOC_QUEUE_FD, ctl_queue_fd },
-	{ ZEROFS_IOC_FAIL, ctl_fail },
-	{ ZEROFS_IOC_CLEAR, ctl_clear },
-	{ ZEROFS_IOC_RECALL, ctl_recall },
-	{ ZEROFS_IOC_LIST, ctl_list },
-	{ ZEROFS_IOC_SESSION_INFO, ctl_session_info },
-	{ ZEROFS_IOC_DEV_INFO, ctl_dev_info },
-	{ ZEROFS_IOC_KICK, ctl_kick },
+	{ ZEROFS_IOC_VERSION, ctl_version },	 { ZEROFS_IOC_CREATE, ctl_create },
+	{ ZEROFS_IOC_ATTACH, ctl_attach },	 { ZEROFS_IOC_RESUME, ctl_resume },
+	{ ZEROFS_IOC_SUPERSEDE, ctl_supersede }, { ZEROFS_IOC_ADD_DEV, ctl_add_dev },
+	{ ZEROFS_IOC_START_DEV, ctl_start_dev }, { ZEROFS_IOC_DEL_DEV, ctl_del_dev },
+	{ ZEROFS_IOC_RESIZE, ctl_resize },	 { ZEROFS_IOC_SET_RO, ctl_set_ro },
+	{ ZEROFS_IOC_REG_ARENA, ctl_reg_arena }, { ZEROFS_IOC_ARENA_FD, ctl_arena_fd },
+	{ ZEROFS_IOC_QUEUE_FD, ctl_queue_fd },	 { ZEROFS_IOC_FAIL, ctl_fail },
+	{ ZEROFS_IOC_CLEAR, ctl_clear },	 { ZEROFS_IOC_RECALL, ctl_recall },
+	{ ZEROFS_IOC_LIST, ctl_list },		 { ZEROFS_IOC_SESSION_INFO, ctl_session_info },
+	{ ZEROFS_IOC_DEV_INFO, ctl_dev_info },	 { ZEROFS_IOC_KICK, ctl_kick },
 };
 
 /* Copies in, carries out, copies back. */

@@ -193,8 +193,7 @@ void zerofs_dev_run(struct zerofs_dev *dev)
  * Quiescing only keeps requests where they are; what makes the change safe is that each queue's
  * gate changes under its locks. So there is no wait for requests under way, and none for I/O.
  */
-void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate,
-			 struct zerofs_arena *arena)
+void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate, struct zerofs_arena *arena)
 {
 	struct request_queue *q = dev->disk->queue;
 	u32 i;

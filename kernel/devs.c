@@ -13,7 +13,7 @@
 
 #include "session.h"
 
-static DEFINE_IDR(numbers);		/* registry lock */
+static DEFINE_IDR(numbers); /* registry lock */
 static const struct attribute_group *disk_group;
 
 /* ---- upcalls ------------------------------------------------------------------------------ */
@@ -25,7 +25,7 @@ static void devs_broken(void *owner, u64 attach_gen)
 	atomic64_set(&s->kill_gen, attach_gen);
 	zerofs_session_get(s);
 	if (!queue_work(zerofs_session_wq, &s->kill))
-		zerofs_session_put(s);	/* never the last: the device holds one */
+		zerofs_session_put(s); /* never the last: the device holds one */
 }
 
 static void devs_get(void *session)
@@ -93,7 +93,8 @@ static struct zerofs_dev *find_own(struct zerofs_conn *conn, u32 index, bool eve
 			break;
 		mutex_unlock(&s->lock);
 		err = wait_event_interruptible(dev->wait, !READ_ONCE(dev->busy) &&
-					       READ_ONCE(dev->phase) != ZEROFS_DEV_STARTING);
+								  READ_ONCE(dev->phase) !=
+									  ZEROFS_DEV_STARTING);
 		if (err)
 			goto out;
 	}
@@ -240,7 +241,8 @@ static int wait_idle(struct zerofs_session *s, struct zerofs_dev *dev)
 	while (dev->busy || dev->phase == ZEROFS_DEV_STARTING) {
 		mutex_unlock(&s->lock);
 		err = wait_event_interruptible(dev->wait, !READ_ONCE(dev->busy) &&
-					       READ_ONCE(dev->phase) != ZEROFS_DEV_STARTING);
+								  READ_ONCE(dev->phase) !=
+									  ZEROFS_DEV_STARTING);
 		mutex_lock(&s->lock);
 		if (err)
 			break;
@@ -269,8 +271,8 @@ static int claim(struct zerofs_session *s, struct zerofs_dev *dev, bool force)
 			/* Somebody's patient DEL waits for I/O that nobody answers: help it. */
 			zerofs_dev_kill(dev);
 			mutex_unlock(&s->lock);
-			err = wait_event_interruptible(dev->wait, READ_ONCE(dev->phase) ==
-						       ZEROFS_DEV_DEAD);
+			err = wait_event_interruptible(dev->wait,
+						       READ_ONCE(dev->phase) == ZEROFS_DEV_DEAD);
 			return err ? err : -EALREADY;
 		}
 		err = -ENODEV;
@@ -284,8 +286,9 @@ static int claim(struct zerofs_session *s, struct zerofs_dev *dev, bool force)
 			break;
 		}
 		mutex_unlock(&s->lock);
-		err = wait_event_interruptible(dev->wait, !zerofs_dev_openers(dev) ||
-					       READ_ONCE(dev->phase) != ZEROFS_DEV_STARTED);
+		err = wait_event_interruptible(dev->wait,
+					       !zerofs_dev_openers(dev) ||
+						       READ_ONCE(dev->phase) != ZEROFS_DEV_STARTED);
 		mutex_lock(&s->lock);
 		if (err)
 			break;

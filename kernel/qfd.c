@@ -15,10 +15,10 @@
 #include "session.h"
 
 struct qfd {
-	struct zerofs_dev *dev;		/* a reference */
-	struct zerofs_queue *queue;	/* of dev */
-	struct zerofs_ring *ring;	/* a reference */
-	struct mm_struct *mm;		/* of the daemon: who may map */
+	struct zerofs_dev *dev; /* a reference */
+	struct zerofs_queue *queue; /* of dev */
+	struct zerofs_ring *ring; /* a reference */
+	struct mm_struct *mm; /* of the daemon: who may map */
 };
 
 static int qfd_release(struct inode *inode, struct file *file)
@@ -84,9 +84,9 @@ static int wait_reqs(struct zerofs_ring *ring, const struct zerofs_enter *arg)
 	int err;
 
 	if (arg->timeout_us)
-		err = wait_event_interruptible_hrtimeout(ring->wq, wake_now(ring, arg->min_req),
-							 ns_to_ktime((u64)arg->timeout_us *
-								     NSEC_PER_USEC));
+		err = wait_event_interruptible_hrtimeout(
+			ring->wq, wake_now(ring, arg->min_req),
+			ns_to_ktime((u64)arg->timeout_us * NSEC_PER_USEC));
 	else
 		err = wait_event_interruptible(ring->wq, wake_now(ring, arg->min_req));
 	return err == -ERESTARTSYS ? -EINTR : 0;

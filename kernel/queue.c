@@ -20,7 +20,7 @@
 
 #include "compat/compat.h"
 
-#define MAX_SEGS (ZEROFS_MAX_IO / ZEROFS_BLOCK_SIZE)
+#define MAX_SEGS      (ZEROFS_MAX_IO / ZEROFS_BLOCK_SIZE)
 #define BLOCK_SECTORS (ZEROFS_BLOCK_SIZE >> SECTOR_SHIFT)
 #define RESCHED_EVERY 16
 
@@ -320,8 +320,7 @@ static bool answer_ok(const struct zerofs_slot *slot, const struct zerofs_rsp *r
 		/* It must cover everything acknowledged before it was issued. */
 		return !rsp->res && !rsp->nseg && !rsp->wno && rsp->dur >= slot->acked;
 	default:
-		return !rsp->res && !rsp->nseg &&
-		       (slot->fua ? rsp->dur >= rsp->wno : !rsp->dur);
+		return !rsp->res && !rsp->nseg && (slot->fua ? rsp->dur >= rsp->wno : !rsp->dur);
 	}
 }
 
@@ -362,8 +361,7 @@ static int finish(struct zerofs_queue *q, struct zerofs_ring *ring, const struct
 	return 0;
 }
 
-int zerofs_queue_reap(struct zerofs_queue *q, struct zerofs_ring *ring, u32 max,
-		      bool *ret_restart)
+int zerofs_queue_reap(struct zerofs_queue *q, struct zerofs_ring *ring, u32 max, bool *ret_restart)
 {
 	struct zerofs_rsp rsp;
 	u32 n = 0;

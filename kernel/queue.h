@@ -49,7 +49,7 @@ struct zerofs_slot {
 	u64 acked;		/* FLUSH: marks.acked when it was issued */
 	u8 op;
 	bool fua;
-	bool busy;		/* delivered, not answered; the last to be set, first to be cleared */
+	bool busy;		/* delivered, not answered; set last, cleared first */
 };
 
 /* Per queue; each under the lock named. */

@@ -21,8 +21,8 @@
 DEFINE_MUTEX(zerofs_session_registry);
 struct workqueue_struct *zerofs_session_wq;
 
-static LIST_HEAD(sessions);		/* registry, ascending ids */
-static u32 next_id = 1;			/* registry */
+static LIST_HEAD(sessions); /* registry, ascending ids */
+static u32 next_id = 1; /* registry */
 
 /* ---- objects ------------------------------------------------------------------------------ */
 
@@ -278,8 +278,7 @@ int zerofs_session_create(struct zerofs_conn *conn, struct zerofs_create *arg)
 	}
 	mutex_lock(&zerofs_session_registry);
 	list_for_each_entry(other, &sessions, node)
-		if (!memcmp(other->uuid, s->uuid, sizeof(s->uuid)) ||
-		    !strcmp(other->name, s->name))
+		if (!memcmp(other->uuid, s->uuid, sizeof(s->uuid)) || !strcmp(other->name, s->name))
 			err = -EEXIST;
 	if (!err) {
 		s->id = next_id++;
@@ -287,7 +286,7 @@ int zerofs_session_create(struct zerofs_conn *conn, struct zerofs_create *arg)
 		s->resumed = true;
 		list_add_tail(&s->node, &sessions);
 		bind_conn(s, conn);
-		zerofs_session_get(s);	/* the list's */
+		zerofs_session_get(s); /* the list's */
 		arg->session = s->id;
 		arg->attach_gen = s->attach_gen;
 	}
@@ -363,8 +362,15 @@ static bool believe(struct zerofs_session *s, const struct zerofs_resume *arg)
 
 	if (arg->result != ZEROFS_RESUME_INTACT || arg->recovered_wno < flushed)
 		return false;
-	return acked <= flushed ||
-	       (s->conn->took_arena && arg->flags & ZEROFS_RESUME_ADOPTED);
+	return acked <= flushed || (s->conn->took_arena && arg->flags & ZEROFS_RESUME_ADOPTED);
+}
+
+static void say_lost(struct zerofs_session *s)
+{
+	pr_err("zerofs: %s: acknowledged writes are lost: all I/O fails until 'clear'\n", s->name);
+	pr_err("zerofs: %s: acknowledged up to %llu, durable to %llu, recovered to %llu\n", s->name,
+	       (u64)atomic64_read(&s->marks.acked), (u64)atomic64_read(&s->marks.flushed),
+	       s->recovered_wno);
 }
 
 int zerofs_session_resume(struct zerofs_conn *conn, struct zerofs_resume *arg)
@@ -392,9 +398,7 @@ int zerofs_session_resume(struct zerofs_conn *conn, struct zerofs_resume *arg)
 	arg->state = s->state;
 	kept = zerofs_session_forget_arena(s);
 	if (s->state == ZEROFS_S_CACHE_LOST)
-		pr_err("zerofs: %s: acknowledged writes are lost (acked %llu, durable %llu, recovered %llu): all I/O fails until 'clear'\n",
-		       s->name, (u64)atomic64_read(&s->marks.acked),
-		       (u64)atomic64_read(&s->marks.flushed), arg->recovered_wno);
+		say_lost(s);
 out:
 	mutex_unlock(&s->lock);
 	put_file(kept);

@@ -19,7 +19,7 @@
 #include "session.h"
 
 #define TO(state) (ZEROFS_S_##state + 1)
-#define ORIGIN (ZEROFS_S_NR + 1)
+#define ORIGIN	  (ZEROFS_S_NR + 1)
 
 static const u8 edges[ZEROFS_S_NR][ZEROFS_EV_NR] = {
 	[ZEROFS_S_LIVE] = {
@@ -57,7 +57,7 @@ static const u8 edges[ZEROFS_S_NR][ZEROFS_EV_NR] = {
 
 const char *zerofs_state_name(enum zerofs_state state)
 {
-	static const char * const names[ZEROFS_S_NR] = {
+	static const char *const names[ZEROFS_S_NR] = {
 		[ZEROFS_S_LIVE] = "live",
 		[ZEROFS_S_DETACHED] = "detached",
 		[ZEROFS_S_RECOVERING] = "recovering",
@@ -104,8 +104,8 @@ static void grace_stop(struct zerofs_session *s)
 
 static void grace_work(struct work_struct *work)
 {
-	struct zerofs_session *s = container_of(to_delayed_work(work), struct zerofs_session,
-						grace);
+	struct zerofs_session *s =
+		container_of(to_delayed_work(work), struct zerofs_session, grace);
 
 	mutex_lock(&s->lock);
 	/* One that was too late to be stopped must not end a later grace before its time. */

@@ -36,17 +36,16 @@ static u64 sum(struct device *device, size_t field)
 
 #define FIELD(path) offsetof(struct zerofs_queue, path)
 
-#define SUM_ATTR(name, path)							\
-static ssize_t name##_show(struct device *device, struct device_attribute *a,	\
-			   char *buf)						\
-{										\
-	return sysfs_emit(buf, "%llu\n", sum(device, FIELD(path)));		\
-}										\
-static DEVICE_ATTR_RO(name)
+#define SUM_ATTR(name, path) \
+	static ssize_t name##_show(struct device *device, struct device_attribute *a, char *buf) \
+	{ \
+		return sysfs_emit(buf, "%llu\n", sum(device, FIELD(path))); \
+	} \
+	static DEVICE_ATTR_RO(name)
 
-#define OP_ATTRS(op, OP)							\
-SUM_ATTR(requests_##op, done.requests[ZEROFS_OP_##OP]);				\
-SUM_ATTR(bytes_##op, done.bytes[ZEROFS_OP_##OP])
+#define OP_ATTRS(op, OP) \
+	SUM_ATTR(requests_##op, done.requests[ZEROFS_OP_##OP]); \
+	SUM_ATTR(bytes_##op, done.bytes[ZEROFS_OP_##OP])
 
 OP_ATTRS(read, READ);
 OP_ATTRS(write, WRITE);
@@ -73,7 +72,7 @@ static ssize_t bytes_completed_show(struct device *device, struct device_attribu
 {
 	return sysfs_emit(buf, "%llu\n",
 			  sum(device, FIELD(done.bytes[ZEROFS_OP_READ])) +
-			  sum(device, FIELD(done.bytes[ZEROFS_OP_WRITE])));
+				  sum(device, FIELD(done.bytes[ZEROFS_OP_WRITE])));
 }
 static DEVICE_ATTR_RO(bytes_completed);
 

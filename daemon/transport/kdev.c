@@ -472,7 +472,7 @@ int kdev_queue_pop(struct kdev_queue *q, struct zerofs_req *out, uint32_t max)
 	for (i = 0; i < n; i++)
 		out[i] = q->req[(q->req_head + i) & (q->ring_entries - 1)];
 	__atomic_store_n(&q->req_head, q->req_head + n, __ATOMIC_RELAXED);
-	/* Pairs with the load-acquire of req_head in zerofs_ring_avail(): copies before the index. */
+	/* Pairs with the load-acquire of req_head in zerofs_ring_avail(): copied before it. */
 	__atomic_store_n(&q->u->req_head, q->req_head, __ATOMIC_RELEASE);
 	q->popped += n;
 	return (int)n;
@@ -480,7 +480,7 @@ int kdev_queue_pop(struct kdev_queue *q, struct zerofs_req *out, uint32_t max)
 
 uint32_t kdev_queue_reaped(const struct kdev_queue *q)
 {
-	/* Pairs with the store-release of rsp_head in zerofs_ring_rsp_done(): its bytes are copied. */
+	/* Pairs with the store-release of rsp_head in zerofs_ring_rsp_done(): bytes copied. */
 	return __atomic_load_n(&q->k->rsp_head, __ATOMIC_ACQUIRE);
 }
 
@@ -502,7 +502,7 @@ int kdev_queue_push(struct kdev_queue *q, const struct zerofs_rsp *rsp,
 	if (q->rsp_tail - head >= q->ring_entries)
 		return -EAGAIN;
 	if (r.nseg) {
-		/* SEGs are consumed in the order of their RSPs: free up to the last reaped one's. */
+		/* SEGs go in the order of their RSPs: free up to the last reaped one's. */
 		seg_used = q->rsp_tail == head ? 0 : q->seg_tail - q->seg_end[(head - 1) & mask];
 		if (r.nseg > q->seg_entries - seg_used)
 			return -EAGAIN;

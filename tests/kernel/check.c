@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static unsigned int failures;	/* of the test at hand */
+static unsigned int failures; /* of the test at hand */
 static const char *skipped;
 
 void check_failed(const char *file, int line, const char *what, long long got, long long want)

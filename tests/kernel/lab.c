@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define EXTENT_LEN (ZEROFS_MIN_BUF)
-#define NO_EXTENT (~0U)
+#define NO_EXTENT  (~0U)
 
 const uint8_t lab_uuid[ZEROFS_UUID_LEN] = { 0x1a, 0xb0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
 
@@ -199,8 +199,8 @@ int lab_start(struct lab *lab, uint32_t grace_ms)
 	return err;
 }
 
-int lab_attach(struct lab *lab, uint32_t grace_ms, bool take_arena, uint32_t result,
-	       uint32_t flags, uint64_t recovered_wno, uint32_t *ret_state)
+int lab_attach(struct lab *lab, uint32_t grace_ms, bool take_arena, uint32_t result, uint32_t flags,
+	       uint64_t recovered_wno, uint32_t *ret_state)
 {
 	struct zerofs_attach *info = &lab->seen->info;
 	int err = kdev_open(&lab->d);
@@ -386,7 +386,8 @@ static void *serve(void *arg)
 				continue;
 			lab_serve(lq, &req[i], &rsp, segs);
 			while (kdev_queue_push(&lq->q, &rsp, segs) == -EAGAIN)
-				kdev_queue_enter(&lq->q, kdev_queue_unreaped(&lq->q), 0, 0, NULL);
+				if (kdev_queue_enter(&lq->q, lq->q.depth, 0, 0, NULL))
+					break;
 		}
 	}
 	/* Nothing that was answered stays in the ring. */

@@ -31,7 +31,7 @@ struct lab_seen {
 	/* knobs, set by the test at any time */
 	uint32_t hold_ops;		/* bit per op: do not answer */
 	uint32_t no_repost;		/* keep used extents */
-	uint32_t segs;			/* answer reads in pieces of so many blocks, 0 = one piece */
+	uint32_t segs;			/* answer reads in pieces of so many blocks, 0 = one */
 	int32_t res[ZEROFS_OP_NR];	/* < 0: answer with this error */
 	uint32_t lazy_flush;		/* FLUSH answers do not raise dur beyond what they must */
 	uint32_t stop;			/* daemon process: leave in peace */

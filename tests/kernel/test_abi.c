@@ -30,8 +30,10 @@ struct bend {
 	int want;
 };
 #define BEND(type, field, value, want) \
-	{ #type "." #field " = " #value, offsetof(struct type, field), \
-	  sizeof(((struct type *)0)->field), (uint64_t)(value), want }
+	{ \
+#type "." #field " = " #value, offsetof(struct type, field), \
+			sizeof(((struct type *)0)->field), (uint64_t)(value), want \
+	}
 
 static void bend_all(int fd, unsigned long cmd, const void *good, size_t len,
 		     const struct bend *bends, size_t nr)
@@ -42,8 +44,7 @@ static void bend_all(int fd, unsigned long cmd, const void *good, size_t len,
 
 	for (i = 0; i < nr; i++) {
 		memcpy(arg, good, len);
-		memcpy(arg + bends[i].off, &bends[i].value,
-		       bends[i].size > 8 ? 1 : bends[i].size);
+		memcpy(arg + bends[i].off, &bends[i].value, bends[i].size > 8 ? 1 : bends[i].size);
 		err = raw(fd, cmd, arg);
 		if (err != bends[i].want) {
 			printf("# %s\n", bends[i].what);
@@ -96,12 +97,13 @@ static void version_refuses(void)
 static void needs_cap_sys_admin(void)
 {
 	static const unsigned long cmds[] = {
-		ZEROFS_IOC_VERSION, ZEROFS_IOC_CREATE, ZEROFS_IOC_ATTACH, ZEROFS_IOC_RESUME,
-		ZEROFS_IOC_SUPERSEDE, ZEROFS_IOC_ADD_DEV, ZEROFS_IOC_START_DEV,
-		ZEROFS_IOC_DEL_DEV, ZEROFS_IOC_RESIZE, ZEROFS_IOC_SET_RO, ZEROFS_IOC_REG_ARENA,
-		ZEROFS_IOC_ARENA_FD, ZEROFS_IOC_QUEUE_FD, ZEROFS_IOC_FAIL, ZEROFS_IOC_CLEAR,
-		ZEROFS_IOC_RECALL, ZEROFS_IOC_LIST, ZEROFS_IOC_SESSION_INFO, ZEROFS_IOC_DEV_INFO,
-		ZEROFS_IOC_KICK,
+		ZEROFS_IOC_VERSION,   ZEROFS_IOC_CREATE,    ZEROFS_IOC_ATTACH,
+		ZEROFS_IOC_RESUME,    ZEROFS_IOC_SUPERSEDE, ZEROFS_IOC_ADD_DEV,
+		ZEROFS_IOC_START_DEV, ZEROFS_IOC_DEL_DEV,   ZEROFS_IOC_RESIZE,
+		ZEROFS_IOC_SET_RO,    ZEROFS_IOC_REG_ARENA, ZEROFS_IOC_ARENA_FD,
+		ZEROFS_IOC_QUEUE_FD,  ZEROFS_IOC_FAIL,	    ZEROFS_IOC_CLEAR,
+		ZEROFS_IOC_RECALL,    ZEROFS_IOC_LIST,	    ZEROFS_IOC_SESSION_INFO,
+		ZEROFS_IOC_DEV_INFO,  ZEROFS_IOC_KICK,
 	};
 	uint8_t arg[512] = { 0 };
 	int fd = open_ctl(), status;
@@ -177,16 +179,16 @@ static void create_refuses(void)
 	arg = good;
 	arg.uuid[0]++;
 	arg.name[0]++;
-	CHECK_EQ(raw(fd, ZEROFS_IOC_CREATE, &arg), -EBUSY);	/* bound already */
+	CHECK_EQ(raw(fd, ZEROFS_IOC_CREATE, &arg), -EBUSY); /* bound already */
 	arg = good;
 	arg.name[0]++;
-	CHECK_EQ(raw(fd2, ZEROFS_IOC_CREATE, &arg), -EEXIST);	/* the uuid */
+	CHECK_EQ(raw(fd2, ZEROFS_IOC_CREATE, &arg), -EEXIST); /* the uuid */
 	arg = good;
 	arg.uuid[0]++;
-	CHECK_EQ(raw(fd2, ZEROFS_IOC_CREATE, &arg), -EEXIST);	/* the name */
+	CHECK_EQ(raw(fd2, ZEROFS_IOC_CREATE, &arg), -EEXIST); /* the name */
 	close(fd);
 	arg = good;
-	CHECK_EQ(raw(fd2, ZEROFS_IOC_CREATE, &arg), 0);		/* gone with its daemon */
+	CHECK_EQ(raw(fd2, ZEROFS_IOC_CREATE, &arg), 0); /* gone with its daemon */
 	close(fd2);
 }
 
@@ -217,7 +219,7 @@ static void attach_refuses(void)
 	NEED_EQ(lab_start(&lab, 60000), 0);
 	BEND_ALL(fd, ZEROFS_IOC_ATTACH, good, bends);
 	arg = good;
-	CHECK_EQ(raw(fd, ZEROFS_IOC_ATTACH, &arg), -EBUSY);	/* it has a daemon */
+	CHECK_EQ(raw(fd, ZEROFS_IOC_ATTACH, &arg), -EBUSY); /* it has a daemon */
 	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ATTACH, &arg), -EBUSY); /* bound already */
 	close(fd);
 	lab_stop(&lab);
@@ -229,8 +231,13 @@ static void unbound_refuses(void)
 {
 	struct kdev d;
 	struct zerofs_add_dev add = {
-		.index = -1, .size = 1 << 20, .block_size = 4096, .depth = 4,
-		.nr_write_queues = 1, .nr_read_queues = 1, .name = "x",
+		.index = -1,
+		.size = 1 << 20,
+		.block_size = 4096,
+		.depth = 4,
+		.nr_write_queues = 1,
+		.nr_read_queues = 1,
+		.name = "x",
 	};
 	struct zerofs_recall_ent ent;
 	struct kdev_queue q;
@@ -260,7 +267,10 @@ static void unbound_refuses(void)
 static void session_cmd_refuses(void)
 {
 	static const unsigned long cmds[] = {
-		ZEROFS_IOC_SUPERSEDE, ZEROFS_IOC_FAIL, ZEROFS_IOC_CLEAR, ZEROFS_IOC_KICK,
+		ZEROFS_IOC_SUPERSEDE,
+		ZEROFS_IOC_FAIL,
+		ZEROFS_IOC_CLEAR,
+		ZEROFS_IOC_KICK,
 	};
 	static const struct bend bends[] = {
 		BEND(zerofs_session_cmd, len, 0, -EINVAL),
@@ -289,7 +299,7 @@ static void resume_refuses(void)
 		BEND(zerofs_resume, flags, 2, -EINVAL),
 		BEND(zerofs_resume, result, 2, -EINVAL),
 		BEND(zerofs_resume, state, 1, -EINVAL),
-		BEND(zerofs_resume, recovered_wno, 0, -EBADFD),	/* LIVE: nothing to resume */
+		BEND(zerofs_resume, recovered_wno, 0, -EBADFD), /* LIVE: nothing to resume */
 	};
 	struct lab lab;
 
@@ -303,8 +313,15 @@ static void resume_refuses(void)
 static void add_dev_refuses(void)
 {
 	struct zerofs_add_dev good = {
-		.len = sizeof(good), .index = 7, .size = 1 << 20, .block_size = 4096, .depth = 4,
-		.nr_write_queues = 1, .nr_read_queues = 1, .name = "x", .dev_id = 5,
+		.len = sizeof(good),
+		.index = 7,
+		.size = 1 << 20,
+		.block_size = 4096,
+		.depth = 4,
+		.nr_write_queues = 1,
+		.nr_read_queues = 1,
+		.name = "x",
+		.dev_id = 5,
 	};
 	static const struct bend bends[] = {
 		BEND(zerofs_add_dev, len, 0, -EINVAL),
@@ -339,16 +356,16 @@ static void add_dev_refuses(void)
 	arg = good;
 	arg.dev_id = 6;
 	arg.name[0] = 'y';
-	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), -EEXIST);	/* the index */
+	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), -EEXIST); /* the index */
 	arg.index = -1;
 	arg.name[0] = 'x';
-	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), -EEXIST);	/* the name */
+	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), -EEXIST); /* the name */
 	arg.name[0] = 'y';
 	arg.dev_id = 5;
-	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), -EEXIST);	/* the id */
+	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), -EEXIST); /* the id */
 	arg.dev_id = 6;
 	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), 0);
-	CHECK_EQ(arg.index, 0);						/* lowest free */
+	CHECK_EQ(arg.index, 0); /* lowest free */
 	lab_stop(&lab);
 	lab_free(&lab);
 }
@@ -356,27 +373,35 @@ static void add_dev_refuses(void)
 static void dev_cmd_refuses(void)
 {
 	static const struct bend start[] = {
-		BEND(zerofs_dev_cmd, len, 0, -EINVAL), BEND(zerofs_dev_cmd, flags, 1, -EINVAL),
-		BEND(zerofs_dev_cmd, arg, 1, -EINVAL), BEND(zerofs_dev_cmd, size, 4096, -EINVAL),
+		BEND(zerofs_dev_cmd, len, 0, -EINVAL),
+		BEND(zerofs_dev_cmd, flags, 1, -EINVAL),
+		BEND(zerofs_dev_cmd, arg, 1, -EINVAL),
+		BEND(zerofs_dev_cmd, size, 4096, -EINVAL),
 		BEND(zerofs_dev_cmd, index, 999, -ENODEV),
 		BEND(zerofs_dev_cmd, index, 0xffffffff, -ENODEV),
-		BEND(zerofs_dev_cmd, arg, 0, -ENXIO),	/* no arena, no queue fds */
+		BEND(zerofs_dev_cmd, arg, 0, -ENXIO), /* no arena, no queue fds */
 	};
 	static const struct bend del[] = {
-		BEND(zerofs_dev_cmd, len, 0, -EINVAL), BEND(zerofs_dev_cmd, flags, 2, -EINVAL),
-		BEND(zerofs_dev_cmd, arg, 1, -EINVAL), BEND(zerofs_dev_cmd, size, 4096, -EINVAL),
+		BEND(zerofs_dev_cmd, len, 0, -EINVAL),
+		BEND(zerofs_dev_cmd, flags, 2, -EINVAL),
+		BEND(zerofs_dev_cmd, arg, 1, -EINVAL),
+		BEND(zerofs_dev_cmd, size, 4096, -EINVAL),
 		BEND(zerofs_dev_cmd, index, 999, -ENODEV),
 	};
 	static const struct bend resize[] = {
-		BEND(zerofs_dev_cmd, len, 0, -EINVAL), BEND(zerofs_dev_cmd, flags, 1, -EINVAL),
-		BEND(zerofs_dev_cmd, arg, 1, -EINVAL), BEND(zerofs_dev_cmd, size, 0, -EINVAL),
+		BEND(zerofs_dev_cmd, len, 0, -EINVAL),
+		BEND(zerofs_dev_cmd, flags, 1, -EINVAL),
+		BEND(zerofs_dev_cmd, arg, 1, -EINVAL),
+		BEND(zerofs_dev_cmd, size, 0, -EINVAL),
 		BEND(zerofs_dev_cmd, size, 1000, -EINVAL),
 		BEND(zerofs_dev_cmd, size, 1ULL << 63, -EINVAL),
 		BEND(zerofs_dev_cmd, index, 999, -ENODEV),
 	};
 	static const struct bend set_ro[] = {
-		BEND(zerofs_dev_cmd, len, 0, -EINVAL), BEND(zerofs_dev_cmd, flags, 1, -EINVAL),
-		BEND(zerofs_dev_cmd, arg, 2, -EINVAL), BEND(zerofs_dev_cmd, size, 4096, -EINVAL),
+		BEND(zerofs_dev_cmd, len, 0, -EINVAL),
+		BEND(zerofs_dev_cmd, flags, 1, -EINVAL),
+		BEND(zerofs_dev_cmd, arg, 2, -EINVAL),
+		BEND(zerofs_dev_cmd, size, 4096, -EINVAL),
 		BEND(zerofs_dev_cmd, index, 999, -ENODEV),
 	};
 	struct zerofs_dev_cmd good = { .len = sizeof(good) };
@@ -423,13 +448,13 @@ static void reg_arena_refuses(void)
 		BEND(zerofs_reg_arena, nr_bufs, 3, -EINVAL),
 		BEND(zerofs_reg_arena, nr_bufs, ZEROFS_MAX_BUFS * 2, -EINVAL),
 		BEND(zerofs_reg_arena, fd, -1, -EBADF),
-		BEND(zerofs_reg_arena, fd, 0, -EINVAL),		/* not an arena at all */
+		BEND(zerofs_reg_arena, fd, 0, -EINVAL), /* not an arena at all */
 		BEND(zerofs_reg_arena, length, 0, -EINVAL),
 		BEND(zerofs_reg_arena, length, 4097, -EINVAL),
-		BEND(zerofs_reg_arena, length, 16 << 20, -EINVAL),	/* beyond the file */
+		BEND(zerofs_reg_arena, length, 16 << 20, -EINVAL), /* beyond the file */
 		BEND(zerofs_reg_arena, length, ~4095ULL, -EINVAL),
 		BEND(zerofs_reg_arena, offset, 512, -EINVAL),
-		BEND(zerofs_reg_arena, offset, 4096, -EINVAL),	/* runs over the file's end */
+		BEND(zerofs_reg_arena, offset, 4096, -EINVAL), /* runs over the file's end */
 		BEND(zerofs_reg_arena, offset, ~4095ULL, -EINVAL),
 		BEND(zerofs_reg_arena, address, 0, -EFAULT),
 		BEND(zerofs_reg_arena, address, 0x1234, -EINVAL),
@@ -544,9 +569,10 @@ static void maps_refuse(void)
 	NEED_EQ(lab_add(&lab), 0);
 	NEED_EQ(lab_queues(&lab), 0);
 	q = &lab.q[0].q;
-#define REFUSED(len, prot, flags, fd, off, why) do {			\
-	p = mmap(NULL, len, prot, flags, fd, (off_t)(off));		\
-	CHECK(p == MAP_FAILED && errno == (why));			\
+#define REFUSED(len, prot, flags, fd, off, why) \
+	do { \
+		p = mmap(NULL, len, prot, flags, fd, (off_t)(off)); \
+		CHECK(p == MAP_FAILED && errno == (why)); \
 	} while (0)
 	REFUSED(page, PROT_READ | PROT_WRITE, MAP_SHARED, lab.d.fd, ZEROFS_OFF_SESSION_RO, EPERM);
 	REFUSED(page, PROT_READ | PROT_WRITE, MAP_SHARED, lab.d.fd, ZEROFS_OFF_SESSION_RW, ENXIO);
@@ -583,9 +609,8 @@ static void maps_refuse(void)
 static void enter_refuses(void)
 {
 	static const struct bend bends[] = {
-		BEND(zerofs_enter, len, 0, -EINVAL),
-		BEND(zerofs_enter, flags, 1, -EINVAL),
-		BEND(zerofs_enter, min_req, 17, -EINVAL),	/* more than the queue's depth */
+		BEND(zerofs_enter, len, 0, -EINVAL), BEND(zerofs_enter, flags, 1, -EINVAL),
+		BEND(zerofs_enter, min_req, 17, -EINVAL), /* more than the queue's depth */
 	};
 	struct zerofs_enter good = { .len = sizeof(good) };
 	struct lab lab;
@@ -603,7 +628,7 @@ static void enter_refuses(void)
 	CHECK_EQ(good.avail, 0);
 	good.min_req = 1;
 	good.timeout_us = 20000;
-	CHECK_EQ(raw(fd, ZEROFS_IOC_ENTER, &good), 0);	/* the time is up */
+	CHECK_EQ(raw(fd, ZEROFS_IOC_ENTER, &good), 0); /* the time is up */
 	CHECK_EQ(good.avail, 0);
 	lab_stop(&lab);
 	lab_free(&lab);
@@ -612,7 +637,8 @@ static void enter_refuses(void)
 static void telling_refuses(void)
 {
 	static const struct bend list[] = {
-		BEND(zerofs_list, len, 0, -EINVAL), BEND(zerofs_list, kind, 2, -EINVAL),
+		BEND(zerofs_list, len, 0, -EINVAL),
+		BEND(zerofs_list, kind, 2, -EINVAL),
 		BEND(zerofs_list, session, 1, -EINVAL),
 		BEND(zerofs_list, ids, 8, -EFAULT),
 	};
@@ -624,19 +650,20 @@ static void telling_refuses(void)
 		BEND(zerofs_session_info, session, 4711, -ENOENT),
 	};
 	static const struct bend dinfo[] = {
-		BEND(zerofs_dev_info, len, 0, -EINVAL), BEND(zerofs_dev_info, flags, 1, -EINVAL),
+		BEND(zerofs_dev_info, len, 0, -EINVAL),
+		BEND(zerofs_dev_info, flags, 1, -EINVAL),
 		BEND(zerofs_dev_info, rsvd, 1, -EINVAL),
 		BEND(zerofs_dev_info, index, 4711, -ENODEV),
 	};
 	static const struct bend afd[] = {
-		BEND(zerofs_fd, len, 0, -EINVAL), BEND(zerofs_fd, flags, 1, -EINVAL),
-		BEND(zerofs_fd, fd, 1, -EINVAL), BEND(zerofs_fd, rsvd, 1, -EINVAL),
-		BEND(zerofs_fd, rsvd, 0, -ENODATA),	/* nobody's arena was kept */
+		BEND(zerofs_fd, len, 0, -EINVAL),   BEND(zerofs_fd, flags, 1, -EINVAL),
+		BEND(zerofs_fd, fd, 1, -EINVAL),    BEND(zerofs_fd, rsvd, 1, -EINVAL),
+		BEND(zerofs_fd, rsvd, 0, -ENODATA), /* nobody's arena was kept */
 	};
 	static const struct bend recall[] = {
-		BEND(zerofs_recall, len, 0, -EINVAL), BEND(zerofs_recall, flags, 1, -EINVAL),
+		BEND(zerofs_recall, len, 0, -EINVAL),  BEND(zerofs_recall, flags, 1, -EINVAL),
 		BEND(zerofs_recall, rsvd, 1, -EINVAL), BEND(zerofs_recall, nr, 0, -EINVAL),
-		BEND(zerofs_recall, nr, 1, -EBADFD),	/* no arena yet */
+		BEND(zerofs_recall, nr, 1, -EBADFD), /* no arena yet */
 	};
 	struct zerofs_list l = { .len = sizeof(l), .nr = 4 };
 	struct zerofs_session_info s = { .len = sizeof(s) };
@@ -684,11 +711,14 @@ static void telling_refuses(void)
 }
 
 static const struct check_test tests[] = {
-	CHECK_TEST(unknown_calls), CHECK_TEST(version_refuses), CHECK_TEST(needs_cap_sys_admin),
-	CHECK_TEST(create_refuses), CHECK_TEST(attach_refuses), CHECK_TEST(unbound_refuses),
-	CHECK_TEST(session_cmd_refuses), CHECK_TEST(resume_refuses), CHECK_TEST(add_dev_refuses),
-	CHECK_TEST(dev_cmd_refuses), CHECK_TEST(reg_arena_refuses), CHECK_TEST(queue_fd_refuses),
-	CHECK_TEST(maps_refuse), CHECK_TEST(enter_refuses), CHECK_TEST(telling_refuses),
+	CHECK_TEST(unknown_calls),	 CHECK_TEST(version_refuses),
+	CHECK_TEST(needs_cap_sys_admin), CHECK_TEST(create_refuses),
+	CHECK_TEST(attach_refuses),	 CHECK_TEST(unbound_refuses),
+	CHECK_TEST(session_cmd_refuses), CHECK_TEST(resume_refuses),
+	CHECK_TEST(add_dev_refuses),	 CHECK_TEST(dev_cmd_refuses),
+	CHECK_TEST(reg_arena_refuses),	 CHECK_TEST(queue_fd_refuses),
+	CHECK_TEST(maps_refuse),	 CHECK_TEST(enter_refuses),
+	CHECK_TEST(telling_refuses),
 };
 
 int main(int argc, char **argv)
