@@ -27,8 +27,9 @@ start_ours() { # TARGET PROGRAM QUEUES DISK-PREFIX
 }
 
 stop_ours() { # TARGET
-	local end=${fd[$1]}
-	exec {end}>&-
+	local to=${fd[$1]}
+	echo q >&"$to"
+	exec {to}>&-
 	wait "${pid[$1]}" || zt_fail "the null server of $1 ended with an error: $(tail -3 "/tmp/$1.out")"
 }
 

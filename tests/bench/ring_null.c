@@ -8,7 +8,7 @@
  * thread of its own; those of number i run on CPU i when there is more than one.
  *
  * Says "ready N" when /dev/zerofsN is there. A line on stdin makes it print its counters as one
- * line of JSON; end of file there ends it and takes the device away.
+ * line of JSON; "q", or end of file, ends it and takes the device away.
  *
  * One loop of a thread: take all requests there are, answer them, one ENTER that lets the module
  * reap the answers and waits for the next request.
@@ -254,7 +254,7 @@ int main(int argc, char **argv)
 		return 1;
 	printf("ready %u\n", index);
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin))
+	while (fgets(line, sizeof(line), stdin) && line[0] != 'q')
 		print_counters();
 	err = kdev_del_dev(&dev, index, true);
 	if (err)

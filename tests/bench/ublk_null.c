@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ublk_null [-q QUEUES] [-d DEPTH] [-s GIB]: a ublk server with nothing behind it, what the driver benchmark measures zerofs
- * against. Same behaviour as ring_null: "ready N" when /dev/ublkbN is there, a line on stdin asks for the counters, end of
- * file ends it.
+ * ublk_null [-q QUEUES] [-d DEPTH] [-s GIB]: a ublk server with nothing behind it, what the driver
+ * benchmark measures zerofs against. Same behaviour as ring_null: "ready N" when /dev/ublkbN is
+ * there, a line on stdin asks for the counters, "q" or end of file ends it.
  *
- * One thread and one io_uring a hardware queue. Each thread's loop is one io_uring_enter(): it hands in the answers of the
- * last round together with the fetches of the next requests, and waits for at least one. Every tag has a buffer of its own;
- * the driver copies to and from it.
+ * One thread and one io_uring a hardware queue. Each thread's loop is one io_uring_enter(): it
+ * hands in the answers of the last round together with the fetches of the next requests, and waits
+ * for at least one. Every tag has a buffer of its own; the driver copies to and from it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +66,10 @@ static int control(uint32_t nr, uint32_t dev_id, void *addr, uint16_t len, uint6
 
 	if (!sqe)
 		return -EBUSY;
-	/* With SQE128 a slot is two entries long, which io_uring_get_sqe() of this version accounts for. */
+	/*
+	 * With SQE128 a slot is two entries long, which io_uring_get_sqe() of this version accounts
+	 * for.
+	 */
 	memset(sqe, 0, 2 * sizeof(*sqe));
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = ctl;
@@ -309,7 +312,7 @@ int main(int argc, char **argv)
 		return 1;
 	printf("ready %u\n", info.dev_id);
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin))
+	while (fgets(line, sizeof(line), stdin) && line[0] != 'q')
 		print_counters();
 	control(UBLK_CMD_STOP_DEV, info.dev_id, NULL, 0, 0);
 	for (i = 0; i < nr_queues; i++)
