@@ -100,11 +100,14 @@ static void requests_say_what_was_asked(void)
 	CHECK(lab_io_wait(&io, 2000));
 	CHECK_EQ(io.ret, 8192);
 
-	/* O_DSYNC on a device with FUA is one FUA write and no flush. */
+	/* O_DSYNC arrives as FUA; the block device's own fsync then comes on top. */
 	lab_io_start(&io, sync, true, 0, 4096, 4);
 	NEED_EQ(lab_pop(&lab.q[0], &r, 2000), 1);
 	CHECK_EQ(r.op, ZEROFS_OP_WRITE);
 	CHECK(r.flags & ZEROFS_REQ_FUA);
+	CHECK_EQ(answer(&lab.q[0], &r), 0);
+	NEED_EQ(lab_pop(&lab.q[0], &r, 2000), 1);
+	CHECK_EQ(r.op, ZEROFS_OP_FLUSH);
 	CHECK_EQ(answer(&lab.q[0], &r), 0);
 	CHECK(lab_io_wait(&io, 2000));
 	CHECK_EQ(io.ret, 4096);
