@@ -273,21 +273,28 @@ int host_settle(struct host *h)
 	return 0;
 }
 
+void host_stop_timer(struct host *h)
+{
+	if (!h->timer_runs)
+		return;
+	core_lock(&h->core);
+	h->timer_stop = true;
+	pthread_cond_signal(&h->timer_cond);
+	core_unlock(&h->core);
+	pthread_join(h->timer, NULL);
+	h->timer_runs = false;
+}
+
 void host_stop_threads(struct host *h)
 {
-	if (h->timer_runs) {
-		core_lock(&h->core);
-		h->timer_stop = true;
-		pthread_cond_signal(&h->timer_cond);
-		core_unlock(&h->core);
-		pthread_join(h->timer, NULL);
-		h->timer_runs = false;
-	}
+	host_stop_timer(h);
 	core_lock(&h->core);
 	h->volume = NULL;
 	core_unlock(&h->core);
 	workq_free(h->workq);
 	h->workq = NULL;
+	store_close(h->store);
+	h->store = NULL;
 }
 
 void host_free(struct host *h)
@@ -295,7 +302,6 @@ void host_free(struct host *h)
 	if (!h)
 		return;
 	host_stop_threads(h);
-	store_close(h->store);
 	disk_dir_close(h->dir);
 	pthread_cond_destroy(&h->timer_cond);
 	core_destroy(&h->core);

@@ -94,12 +94,15 @@ void host_talk(struct host *h);
 /* Ends all waits with -EINTR, now and later. Core lock held. */
 void host_interrupt(struct host *h);
 
+/* Ends the timer: what waits for a time is not done any more. Without the core lock. */
+void host_stop_timer(struct host *h);
+
 /* Waits until nothing is under way in store and workers, 0, or -EINTR. Core lock held. */
 int host_settle(struct host *h);
 
 /*
- * Ends timer and workers. Nothing may be under way. Then the volume may be freed. Without the core
- * lock.
+ * Ends timer, workers and the store's threads: nobody is in a callback or a kick any more. Nothing
+ * may be under way. Then the volume may be freed. Without the core lock.
  */
 void host_stop_threads(struct host *h);
 

@@ -638,18 +638,22 @@ static int main_loop(struct serve *s, char *err)
 static void finish(struct serve *s)
 {
 	if (s->host) {
-		/* Requests under way name memory that is freed below. */
+		/* Requests under way name memory that is freed below; no new ones may follow them. */
+		host_stop_timer(s->host);
 		core_lock(&s->host->core);
 		s->host->stop = false;
 		host_settle(s->host);
 		core_unlock(&s->host->core);
+	}
+	/* It reports from what is freed below; a second signal is of use only up to here. */
+	stop_watcher(s);
+	if (s->host) {
 		host_stop_threads(s->host);
 		volume_free(s->volume); /* while the arena is still mapped */
 		if (s->session.host)
 			session_free(&s->session);
 	}
 	keys_free(s->keys);
-	stop_watcher(s);
 	control_close(s->control);
 	host_free(s->host);
 	pthread_cond_destroy(&s->event);

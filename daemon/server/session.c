@@ -517,6 +517,8 @@ int session_up(struct session *s, const struct volume_recovery *rec, char *err)
 	if (!rc)
 		rc = start_all(s, err);
 	if (rc) {
+		for (uint32_t i = 0; i < s->nr_rings; i++)
+			ring_stop(s->rings[i]);
 		unmake(s);
 		return rc;
 	}
