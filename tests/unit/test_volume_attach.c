@@ -43,7 +43,7 @@ static struct {
 	bool done;
 } busy;
 
-/* Once the @at-th GET of the one that attaches has reached the store, the owner writes and flushes. */
+/* Once the @at-th GET of the one that attaches has reached the store, the owner flushes writes. */
 static int busy_wait(void *ctx, const bool *done)
 {
 	struct vol *w = ctx;
