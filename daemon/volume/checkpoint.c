@@ -5,7 +5,7 @@
  * Happy path: the base map is frozen (committed batches stay in the overlay meanwhile, so reads, writes and flushes go
  * on), a worker writes all of it into runs and thaws it; then PUT of the runs, of the manifest, of the head, one after
  * the other. The state written is exactly the one at replay_from. Once the head is there and is the newest, the objects
- * of the manifest before the previous one are deleted: nobody who has listed the newest head or the one before needs them.
+ * of manifests before the previous one are deleted: nobody who has listed the newest head or the one before needs them.
  *
  * Failure modes: no memory: given up, tried again when the next segment is applied. The store fails: sio.c tries for
  * ever. A foreign head: superseded, and nothing is deleted.
@@ -26,6 +26,8 @@
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/vol.h"
+
+#define SWEEP_MAX	256u
 
 struct checkpoint {
 	struct exec_work work;
@@ -202,25 +204,78 @@ static void run(struct exec_work *w)
 
 static void put_next(struct checkpoint *c);
 
-static void on_delete(struct sio *s)
+static struct volume *volume_of(const struct sio *s)
 {
-	sio_drop(s);
+	return container_of(s->ctx, struct volume, sio);
 }
 
-static void delete_image(struct volume *v, struct vol_image *img)
+static void sweep_start(struct sio *s, void (*done)(struct sio *s))
+{
+	volume_of(s)->sweeps++;
+	s->done = done;
+	sio_start(s, VOL_TRIES);
+}
+
+static void sweep_end(struct sio *s)
+{
+	struct volume *v = volume_of(s);
+
+	sio_drop(s);
+	if (!--v->sweeps)
+		v->wake = true;
+}
+
+static bool in_image(const struct vol_image *img, const char *name)
 {
 	uint32_t i;
 
-	for (i = 0; i < img->nr; i++) {
-		struct sio *s = sio_new(&v->sio, STORE_DELETE, img->names[i]);
+	for (i = 0; i < img->nr; i++)
+		if (!strcmp(img->names[i], name))
+			return true;
+	return false;
+}
 
-		if (!s)
-			break;
-		s->done = on_delete;
-		sio_start(s, VOL_TRIES);
+/* True if @name is of a manifest before the previous one, and no manifest that anybody needs names it. */
+static bool is_old(const struct volume *v, const char *name)
+{
+	uint64_t version, id;
+
+	if (fmt_name_parse_manifest(name, &version, &id) && fmt_name_parse_run(name, &version, &id))
+		return false;
+	return version < v->image[1].version && !in_image(&v->image[0], name) &&
+	       !in_image(&v->image[1], name);
+}
+
+static void on_old(struct sio *s)
+{
+	struct volume *v = volume_of(s);
+	ssize_t i;
+
+	for (i = 0; vol_serving(v) && i < s->res; i++) {
+		const char *name = sio_entries(s)[i].name;
+		struct sio *d = is_old(v, name) ? sio_new(s->ctx, STORE_DELETE, name) : NULL;
+
+		if (d)
+			sweep_start(d, sweep_end);
 	}
-	free(img->names);
-	*img = (struct vol_image){ 0 };
+	sweep_end(s);
+}
+
+/*
+ * Deletes the objects of manifests before the previous one, and what checkpoints that did not end have left there. The oldest
+ * come first in a list, so what does not fit in one is found by the next checkpoint.
+ */
+static void sweep(struct volume *v)
+{
+	static const char *const prefixes[] = { FMT_PREFIX_MANIFEST, FMT_PREFIX_RUN };
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		struct sio *s = sio_list(&v->sio, prefixes[i], "", SWEEP_MAX);
+
+		if (s)
+			sweep_start(s, on_old);
+	}
 }
 
 static void on_head(struct head_op *op)
@@ -243,10 +298,11 @@ static void on_head(struct head_op *op)
 		return;
 	}
 	v->st.manifests++;
-	delete_image(v, &v->image[1]);
+	free(v->image[1].names);
 	v->image[1] = v->image[0];
-	v->image[0] = (struct vol_image){ c->names, c->nr };
+	v->image[0] = (struct vol_image){ c->m.version, c->names, c->nr };
 	c->names = NULL;
+	sweep(v);
 	end(c, 0);
 	checkpoint_due(v);
 }

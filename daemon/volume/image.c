@@ -177,7 +177,7 @@ static void complain(struct volume *v, const char *name, int err)
 		notice_say(&v->env, NOTICE_ERR, "object %s: made by a later version", name);
 }
 
-/* Notes the image's objects, for the checkpoint after next to delete. */
+/* Notes the image's objects: checkpoints must not sweep them away. */
 static int load_runs(struct volume *v, const struct fmt_manifest *m, const char *manifest_name)
 {
 	struct vol_image *img = &v->image[0];
@@ -187,6 +187,7 @@ static int load_runs(struct volume *v, const struct fmt_manifest *m, const char 
 	img->names = calloc(m->nr_runs + 1, sizeof(*img->names));
 	if (!img->names)
 		return -ENOMEM;
+	img->version = m->version;
 	for (kind = FMT_RUN_SEGMENTS; kind >= FMT_RUN_EXTENTS && !err; kind--) {
 		for (i = 0; i < m->nr_runs && !err; i++) {
 			char *name = img->names[img->nr];

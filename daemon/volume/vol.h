@@ -57,8 +57,9 @@ enum vol_state {
 	VOL_SUPERSEDED,
 };
 
-/* The objects of one manifest, to be deleted when the second next head is durable. */
+/* The objects of one manifest. */
 struct vol_image {
+	uint64_t version;
 	char (*names)[64];
 	uint32_t nr;
 };
@@ -130,10 +131,11 @@ struct volume {
 	/* checkpoint */
 	struct checkpoint *ckpt;	/* under way */
 	int ckpt_res;			/* of the last one */
+	uint32_t sweeps;		/* requests of a sweep under way */
 	bool wake;			/* something has ended: volume_detach() looks again */
 	bool frozen;			/* base and segs are being read by a worker */
 	uint64_t segments_since;	/* applied since the last manifest */
-	struct vol_image image[2];	/* of the newest manifest, of the one before */
+	struct vol_image image[2];	/* of the newest manifest; of the one before, if this process knows it */
 
 	/* memory */
 	uint64_t sealed_bytes, sealed_cap;

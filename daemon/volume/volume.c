@@ -396,6 +396,10 @@ int volume_detach(struct volume *v)
 		err = wait_a_bit(v);
 	if (!err)
 		err = v->ckpt_res;
+	/* what the sweep leaves, another one finds: its errors do not matter */
+	while (!err && v->sweeps)
+		if (wait_a_bit(v))
+			break;
 	if (!err)
 		v->state = VOL_DETACHED;
 	return err;

@@ -12,6 +12,10 @@ static void submit(struct store *s, struct store_req *r)
 	struct net *n = container_of(s, struct net, store);
 	bool hold = r->op == STORE_PUT && n->hold[0] && !strncmp(r->name, n->hold, strlen(n->hold));
 
+	if (hold && n->hold_skip) {
+		n->hold_skip--;
+		hold = false;
+	}
 	list_add_tail(&r->link, hold ? &n->held : &n->queue);
 	if (hold)
 		n->nr_held++;
@@ -107,7 +111,7 @@ unsigned int net_die(struct net *n)
 	while (n->queued) {
 		struct store_req *r = pick(n);
 
-		if (testrand_below(2))
+		if (testrand_below(2) && !n->die_drops)
 			reach(n, r);
 		r->res = -EIO;
 		r->done(r);

@@ -18,7 +18,9 @@ struct net {
 	unsigned int queued, nr_held;
 	unsigned int refuse_pm;		/* per mille of requests that fail unseen */
 	unsigned int lose_pm;		/* per mille that are done, and fail all the same */
-	char hold[64];			/* PUTs of names that begin so are held ("" = none) */
+	char hold[64];			/* PUTs of names that begin so are held ("" = none) ... */
+	unsigned int hold_skip;		/* ... but for so many first ones */
+	bool die_drops;			/* net_die(): nothing reaches the store */
 	int refuse_puts;		/* every PUT fails so (0 = not) */
 	int refuse_gets;
 	unsigned int puts, gets, lists, deletes;	/* that reached the store */

@@ -124,12 +124,55 @@ static void test_adoption(void **state)
 		adopt_run(seed);
 }
 
+/*
+ * Adopted records are in the store in part when a checkpoint is due; then comes a write of our own, and death. Its number must
+ * not be one that the next daemon gives out again.
+ */
+static void test_checkpoint_between_adopted(void **state)
+{
+	struct vol w;
+	struct model m;
+	uint32_t i;
+
+	(void)state;
+	vol_init(&w, 31, 1, RUN_BLOCKS * 4096ull);
+	model_init(&m, 1, RUN_BLOCKS);
+	w.opts.segment_bytes = 64u << 10;
+	w.opts.checkpoint_segments = 1;
+	w.net.die_drops = true;
+	assert_int_equal(vol_attach(&w, false), 0);
+	w.net.refuse_puts = -EIO;
+	for (i = 0; i < 4; i++)		/* a batch each */
+		assert_int_equal(vol_write(&w, 0, 16 * i, 16, model_op(&m, 0, 16 * i, 16, true)),
+				 0);
+	vol_kill(&w);
+	w.net.refuse_puts = 0;
+	assert_int_equal(vol_attach(&w, true), 0);
+	assert_int_equal(w.rec.adopted_entries, 4);
+	snprintf(w.net.hold, sizeof(w.net.hold), "seg/");
+	w.net.hold_skip = 1;
+	vol_settle(&w);
+	assert_int_equal(vol_write(&w, 0, 500, 1, model_op(&m, 0, 500, 1, true)), 0);
+	vol_settle(&w);
+	vol_kill(&w);
+	w.net.hold[0] = 0;
+	assert_int_equal(vol_attach(&w, true), 0);
+	assert_true(w.rec.adopted);
+	assert_int_equal(w.rec.adopted_entries, 4);
+	vol_assert_prefix(&w, &m, 5, 5);
+	assert_int_equal(vol_flush(&w), 0);
+	vol_assert_store(&w, &m, 5, 5);
+	vol_end(&w);
+	model_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_at_every_mutation),
 		cmocka_unit_test(test_cut_with_faults),
 		cmocka_unit_test(test_adoption),
+		cmocka_unit_test(test_checkpoint_between_adopted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

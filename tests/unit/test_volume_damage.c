@@ -336,6 +336,114 @@ static void test_older_image(void **state)
 	end(&f);
 }
 
+/* An object of another history in its place: right keys, right slot, right epoch, and yet it does not follow. */
+static void test_forked_object(void **state)
+{
+	struct fixture f;
+	char name[FMT_NAME_MAX];
+	struct vol fork;
+	uint8_t *p;
+	uint32_t i;
+	size_t len;
+
+	(void)state;
+	begin(&f, 1);
+	vol_kill(&f.w);
+	vol_clone(&fork, &f.w);
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	assert_int_equal(vol_attach(&fork, false), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(vol_write(&f.w, 0, 50 + i, 1, model_op(&f.m, 0, 50 + i, 1, true)),
+				 0);
+		assert_int_equal(vol_flush(&f.w), 0);
+		assert_int_equal(vol_write(&fork, 0, 60 + i, 1, 99), 0);
+		assert_int_equal(vol_flush(&fork), 0);
+	}
+	nth(&f.w, "seg/", LAST, name);
+	p = mem_object(fork.mem, name, &len);
+	assert_non_null(p);
+	assert_int_equal(mem_set(f.w.mem, name, p, len), 0);
+	assert_int_equal(attach_elsewhere(&f, 0, 0), -EBADMSG);
+	vol_end(&fork);
+	end(&f);
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------------- */
+
+static uint32_t count(struct vol *w, const char *prefix)
+{
+	struct store_entry ents[64];
+	struct store_req r = { .op = STORE_LIST, .ents = ents, .max_ents = 64, .done = on_list };
+
+	snprintf(r.name, sizeof(r.name), "%s", prefix);
+	store_submit(w->mem, &r);
+	mem_run(w->mem);
+	return r.res;
+}
+
+/*
+ * A manifest every so many segments; what is replayed is little; the objects of the newest manifest and of the one before are
+ * there, older ones are not. With the default of 64 segments.
+ */
+static void test_checkpoints(void **state)
+{
+	struct volume_stats s;
+	struct fixture f;
+	uint32_t i;
+
+	(void)state;
+	begin(&f, 0);
+	assert_int_equal(vol_detach(&f.w), 0);
+	f.w.opts.checkpoint_segments = 64;
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	for (i = 0; i < 300; i++) {
+		uint64_t lba = testrand_below(RUN_BLOCKS - 8);
+
+		assert_int_equal(vol_write(&f.w, 0, lba, 8, model_op(&f.m, 0, lba, 8, true)), 0);
+		assert_int_equal(vol_flush(&f.w), 0);
+	}
+	vol_settle(&f.w);
+	volume_get_stats(f.w.v, &s);
+	assert_int_equal(s.segments_committed, 300);
+	assert_int_equal(s.manifests, 4);
+	assert_int_equal(count(&f.w, "manifest/"), 2);
+	assert_int_equal(count(&f.w, "run/"), 4);
+	vol_kill(&f.w);
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	assert_int_equal(f.w.rec.segments_replayed, 300 - 4 * 64);
+	vol_assert_prefix(&f.w, &f.m, 300, 300);
+	end(&f);
+}
+
+/* The store fails for a while in the middle of a checkpoint: it goes on, and flushes do not wait for it. */
+static void test_checkpoint_outage(void **state)
+{
+	struct volume_stats s;
+	struct fixture f;
+	uint32_t i;
+
+	(void)state;
+	begin(&f, 0);
+	assert_int_equal(vol_detach(&f.w), 0);
+	f.w.opts.checkpoint_segments = 4;
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	snprintf(f.w.net.hold, sizeof(f.w.net.hold), "run/");
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(vol_write(&f.w, 0, i, 1, model_op(&f.m, 0, i, 1, true)), 0);
+		assert_int_equal(vol_flush(&f.w), 0);
+	}
+	volume_get_stats(f.w.v, &s);
+	assert_int_equal(s.manifests, 0);
+	assert_int_equal(f.w.net.nr_held, 1);
+	f.w.net.hold[0] = 0;
+	net_release(&f.w.net);
+	vol_settle(&f.w);
+	volume_get_stats(f.w.v, &s);
+	assert_true(s.manifests >= 2);
+	vol_assert_store(&f.w, &f.m, 20, 20);
+	end(&f);
+}
+
 /* ---- a store that is full, or away ------------------------------------------------------------- */
 
 /* No space: the FLUSH waits and is told once; then there is space. */
@@ -520,6 +628,9 @@ int main(void)
 		cmocka_unit_test(test_flipped_objects),
 		cmocka_unit_test(test_missing_segment),
 		cmocka_unit_test(test_older_image),
+		cmocka_unit_test(test_forked_object),
+		cmocka_unit_test(test_checkpoints),
+		cmocka_unit_test(test_checkpoint_outage),
 		cmocka_unit_test(test_enospc),
 		cmocka_unit_test(test_memory_bounded),
 		cmocka_unit_test(test_arena_damaged),
