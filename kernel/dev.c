@@ -185,8 +185,13 @@ u32 zerofs_dev_openers(struct zerofs_dev *dev)
 
 void zerofs_dev_run(struct zerofs_dev *dev)
 {
-	if (zerofs_dev_visible(dev))
-		blk_mq_run_hw_queues(dev->disk->queue, true);
+	struct request_queue *q = dev->disk->queue;
+
+	/* As in zerofs_dev_set_gate(). */
+	if (zerofs_dev_visible(dev) && percpu_ref_tryget(&q->q_usage_counter)) {
+		blk_mq_run_hw_queues(q, true);
+		percpu_ref_put(&q->q_usage_counter);
+	}
 }
 
 /*
@@ -217,8 +222,16 @@ void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate, struct z
 		dev->quiesced = false;
 		blk_mq_unquiesce_queue(q);
 	}
-	blk_mq_kick_requeue_list(q);
-	blk_mq_run_hw_queues(q, true);
+	/*
+	 * If del_gendisk is done with the queue, nothing is on its lists and no work may be
+	 * started that would outlive it. With a reference, del_gendisk still has its wait for
+	 * requests before it, and its cancelling of such work after that.
+	 */
+	if (percpu_ref_tryget(&q->q_usage_counter)) {
+		blk_mq_kick_requeue_list(q);
+		blk_mq_run_hw_queues(q, true);
+		percpu_ref_put(&q->q_usage_counter);
+	}
 }
 
 void zerofs_dev_kill(struct zerofs_dev *dev)

@@ -250,6 +250,13 @@ static int wait_idle(struct zerofs_session *s, struct zerofs_dev *dev)
 	return err;
 }
 
+/* A write that starved a moment ago must meet the new gate, too. */
+static void kill_dev(struct zerofs_session *s, struct zerofs_dev *dev)
+{
+	zerofs_dev_kill(dev);
+	zerofs_state_restart(s);
+}
+
 /*
  * Gets a device to where the caller alone deletes it: phase NEW and unlinked (0), or DELETING (1).
  * Session lock held on entry, not on return.
@@ -269,7 +276,7 @@ static int claim(struct zerofs_session *s, struct zerofs_dev *dev, bool force)
 		}
 		if (dev->phase == ZEROFS_DEV_DELETING && force) {
 			/* Somebody's patient DEL waits for I/O that nobody answers: help it. */
-			zerofs_dev_kill(dev);
+			kill_dev(s, dev);
 			mutex_unlock(&s->lock);
 			err = wait_event_interruptible(dev->wait,
 						       READ_ONCE(dev->phase) == ZEROFS_DEV_DEAD);
@@ -281,7 +288,7 @@ static int claim(struct zerofs_session *s, struct zerofs_dev *dev, bool force)
 		if (zerofs_dev_close(dev, force)) {
 			set_phase(dev, ZEROFS_DEV_DELETING);
 			if (force)
-				zerofs_dev_kill(dev);
+				kill_dev(s, dev);
 			err = 1;
 			break;
 		}

@@ -22,7 +22,6 @@
 
 #define MAX_SEGS      (ZEROFS_MAX_IO / ZEROFS_BLOCK_SIZE)
 #define BLOCK_SECTORS (ZEROFS_BLOCK_SIZE >> SECTOR_SHIFT)
-#define RESCHED_EVERY 16
 
 int zerofs_queue_init(struct zerofs_queue *q, u32 depth, const struct zerofs_queue_ops *ops,
 		      void *owner, struct zerofs_marks *marks)
@@ -376,8 +375,9 @@ int zerofs_queue_reap(struct zerofs_queue *q, struct zerofs_ring *ring, u32 max,
 		if (err <= 0)
 			break;
 		err = finish(q, ring, &rsp);
-		if (!err && !(++n % RESCHED_EVERY))
-			cond_resched();
+		if (!err)
+			n++;
+		cond_resched();
 	}
 	if (!err && q->arena)
 		*ret_restart = zerofs_arena_unstarve(q->arena);
