@@ -68,7 +68,7 @@ run_part() {
 	case $1 in
 	style) one style make --no-print-directory style ;;
 	lint) tests/lint/run.sh ;;
-	module) one module make --no-print-directory module ;;
+	module) one module make --no-print-directory -j2 module ;;
 	unit) tests/unit/run.sh gcc ;;
 	clang|asan|tsan) tests/unit/run.sh "$1" ;;
 	integration) tests/integration/run.sh ;;

@@ -56,5 +56,5 @@ lint shellcheck shell_scripts
 lint versions versions
 lint hosts hosts
 lint kernel-versions kernel_versions
-lint sparse make --no-print-directory sparse
+lint sparse make --no-print-directory -j2 sparse
 exit $bad
