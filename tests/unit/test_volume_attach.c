@@ -169,7 +169,7 @@ static void test_back_after_a_look(void **state)
 	model_free(&m);
 }
 
-/* ---- a damaged index ---------------------------------------------------------------------------- */
+/* ---- a damaged index ------------------------------------------------------------------- */
 
 static struct fmt_arena_entry *entry_of(struct vol *w, uint64_t lba)
 {

@@ -78,7 +78,7 @@ static bool intact(const struct kernel_host *h)
 	       (h->acked <= h->flushed || r->adopted);
 }
 
-/* Checks what was found, and goes on from there. True: the kernel would be told that all is there. */
+/* Checks what was found and goes on from there. True: the kernel is told that all is there. */
 static bool found(struct kernel_host *h)
 {
 	uint32_t *stamps = vol_stamps(&h->w, &m), at, own = NONE, own_all = NONE;
