@@ -2,9 +2,9 @@
 /*
  * The arena: see arena.h.
  *
- * Happy path: extents are taken and posted; a write names a place in one (arena_use), gets its index
- * entry (arena_record), and when the store has it the entry is cleared and the extent may go round
- * again (arena_trim). Failure modes: a place that was never posted is the kernel's or the
+ * Happy path: extents are taken and posted; a write names a place in one (arena_use), gets its
+ * index entry (arena_record), and when the store has it the entry is cleared and the extent may go
+ * round again (arena_trim). Failure modes: a place that was never posted is the kernel's or the
  * transport's error and refused; a full index holds new writes (the caller seals); after a daemon's
  * death arena_adopt() believes nothing that does not check.
  */
@@ -16,10 +16,10 @@
 
 #include "io.h"
 
-#define PAGE		((uint64_t)FMT_BLOCK_SIZE)
-#define EXTENTS_MANY	256u
-#define CACHE_MIN	(40ull << 20)	/* the frames of one READ at their largest, and some */
-#define SPARE_ENTRIES	4096u		/* for discards, which name no page */
+#define PAGE	      ((uint64_t)FMT_BLOCK_SIZE)
+#define EXTENTS_MANY  256u
+#define CACHE_MIN     (40ull << 20) /* the frames of one READ at their largest, and some */
+#define SPARE_ENTRIES 4096u /* for discards, which name no page */
 
 static uint64_t page_up(uint64_t n)
 {
@@ -166,7 +166,9 @@ static bool no_overlap(const struct fmt_arena_rec *recs, uint32_t nr, int *ret_e
 	return ok;
 }
 
-/* Is a WRITE's place inside one extent? fmt_arena_get() has checked that it is in the write region. */
+/*
+ * Is a WRITE's place inside one extent? fmt_arena_get() has checked that it is in the write region.
+ */
 static bool rec_sound(const struct arena *a, const struct fmt_arena_rec *r)
 {
 	uint64_t rel = r->off - a->geo.write_off, len = (uint64_t)r->blocks * PAGE;
@@ -207,7 +209,10 @@ int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[
 		err = -ENOMEM;
 		goto fail;
 	}
-	/* the kernel only reads it; a daemon that wrote there was broken, and so may be all the rest */
+	/*
+	 * the kernel only reads it; a daemon that wrote there was broken, and so may be all the
+	 * rest
+	 */
 	if (!is_zero(a->data, ARENA_ZERO_LEN)) {
 		err = -EBADMSG;
 		goto fail;

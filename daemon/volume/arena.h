@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The arena: one memory file [index | data region], data region = [zero region | write extents | cache].
+ * The arena: one memory file [index | data region], data region = [zero region | write extents |
+ * cache].
  *
  * The kernel copies writes into extents that were posted to it; the volume keeps an extent until
  * nothing needs its bytes. An index entry is made for every acknowledged write, discard and
@@ -79,28 +80,32 @@ struct arena {
 };
 
 /*
- * The geometry for @memory bytes in all, of which @reserve are spoken for by others (buffers, map), with at
- * least @min_extents extents. *ret_need: what @memory would have to be at least. -ERANGE: it is less.
+ * The geometry for @memory bytes in all, of which @reserve are spoken for by others (buffers, map),
+ * with at least @min_extents extents. *ret_need: what @memory would have to be at least. -ERANGE:
+ * it is less.
  */
 int arena_plan(struct fmt_arena *ret, uint64_t memory, uint64_t reserve, uint32_t min_extents,
 	       uint64_t *ret_need);
 
-/* A fresh arena of geometry @geo in @base: clears the index. -EINVAL: does not fit @total; -ENOMEM. */
+/*
+ * A fresh arena of geometry @geo in @base: clears the index. -EINVAL: does not fit @total; -ENOMEM.
+ */
 int arena_init(struct arena *a, void *base, uint64_t total, const struct fmt_arena *geo,
 	       const uint8_t uuid[16]);
 
 /*
- * An arena of an earlier daemon: checks header and every entry. Its records, in wno order, are moved to
- * *ret_recs (malloc'ed), with *ret_sound = false if an entry is damaged, two have one number, or two writes
- * share memory: such an entry is left out. -EBADMSG: not an arena of this volume.
- * Changes nothing in the arena: if not sound, arena_give_up() is next.
+ * An arena of an earlier daemon: checks header and every entry. Its records, in wno order, are
+ * moved to *ret_recs (malloc'ed), with *ret_sound = false if an entry is damaged, two have one
+ * number, or two writes share memory: such an entry is left out. -EBADMSG: not an arena of this
+ * volume. Changes nothing in the arena: if not sound, arena_give_up() is next.
  */
 int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[16],
 		struct fmt_arena_rec **ret_recs, uint32_t *ret_nr, bool *ret_sound);
 
 /*
- * Gives up all records, damaged ones too. Before and after, and at any point between, an arena_adopt() by the next
- * daemon says that this one's records are not all there: not sound, -EBADMSG, or no records.
+ * Gives up all records, damaged ones too. Before and after, and at any point between, an
+ * arena_adopt() by the next daemon says that this one's records are not all there: not sound,
+ * -EBADMSG, or no records.
  */
 void arena_give_up(struct arena *a, const uint8_t uuid[16]);
 
@@ -111,16 +116,18 @@ bool arena_take(struct arena *a, uint32_t *ret_ext);
 uint64_t arena_ext_off(const struct arena *a, uint32_t ext);	/* in the data region */
 
 /*
- * Queue @queue has published a write at [off, off + len): checks that the kernel may have written there, makes
- * the extent CURRENT and closes the queue's previous one. -EINVAL: not a place that was posted; -ENOMEM.
- * *ret_closed: the extent that was closed and is free now, ~0 = none.
+ * Queue @queue has published a write at [off, off + len): checks that the kernel may have written
+ * there, makes the extent CURRENT and closes the queue's previous one. -EINVAL: not a place that
+ * was posted; -ENOMEM. *ret_closed: the extent that was closed and is free now, ~0 = none.
  */
 int arena_use(struct arena *a, uint32_t queue, uint64_t off, uint64_t len, uint32_t *ret_freed);
 
 /* True if an index slot is free. */
 bool arena_has_slot(const struct arena *a);
 
-/* Makes the index entry of an acknowledged record; wno ascends from call to call. A slot is free. */
+/*
+ * Makes the index entry of an acknowledged record; wno ascends from call to call. A slot is free.
+ */
 void arena_record(struct arena *a, const struct fmt_arena_rec *r);
 
 /* Clears the entries with numbers up to @wno. Returns how many extents became free. */

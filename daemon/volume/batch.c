@@ -2,13 +2,14 @@
 /*
  * Batches: see batch.h.
  *
- * Happy path: reserve, add ..., cut. Failure modes: no memory at reserve: the request is held and nothing has
- * happened; no memory at the cut: the batch stays open and is cut later.
+ * Happy path: reserve, add ..., cut. Failure modes: no memory at reserve: the request is held and
+ * nothing has happened; no memory at the cut: the batch stays open and is cut later.
  *
- * Frames: the surviving pieces, sorted by (device, lba), are joined while they follow each other in device, lba
- * *and arena*, up to frame_bytes. A frame is therefore always compressed and encrypted straight from the arena; a
- * gather of scattered pieces would be a second copy of every byte of it. What that costs: neighbouring blocks
- * written at different times (so at different places) become frames of their own and compress less well.
+ * Frames: the surviving pieces, sorted by (device, lba), are joined while they follow each other in
+ * device, lba *and arena*, up to frame_bytes. A frame is therefore always compressed and encrypted
+ * straight from the arena; a gather of scattered pieces would be a second copy of every byte of it.
+ * What that costs: neighbouring blocks written at different times (so at different places) become
+ * frames of their own and compress less well.
  */
 #include "volume/batch.h"
 
@@ -129,7 +130,9 @@ static void add_part(struct volume *v, struct emap_dev *over, const struct emap_
 	touch(v->open, over, lba >> EMAP_LEAF_SHIFT);
 }
 
-/* Ranges are contiguous: numbers that nobody was given, or that were never acknowledged, are void. */
+/*
+ * Ranges are contiguous: numbers that nobody was given, or that were never acknowledged, are void.
+ */
 static void count_op(struct volume *v, uint64_t wno)
 {
 	struct batch *b = v->open;
@@ -267,7 +270,8 @@ static void list_pieces(struct volume *v, struct batch *b)
 
 		for (j = 0; l && j < l->nr; j++) {
 			const struct emap_ext *e = &l->ext[j];
-			struct batch_piece p = { .wno = e->wno, .dev = bl->dev,
+			struct batch_piece p = { .wno = e->wno,
+						 .dev = bl->dev,
 						 .blocks = e->nblocks };
 
 			if (e->owner != b->id)
@@ -285,8 +289,8 @@ static void list_pieces(struct volume *v, struct batch *b)
 }
 
 /*
- * Splits pieces at frame boundaries and groups them. With @out NULL only counts: returns the number of pieces, and
- * in *ret_frames that of the frames.
+ * Splits pieces at frame boundaries and groups them. With @out NULL only counts: returns the number
+ * of pieces, and in *ret_frames that of the frames.
  */
 static uint32_t group(struct batch *b, uint32_t max_blocks, struct batch_piece *out,
 		      uint32_t *ret_frames)

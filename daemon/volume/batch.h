@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A batch: the operations of a contiguous range of wno, that become one segment. While it is open its pieces are
- * the overlay's extents that carry its id, so that a later overwrite within the batch drops the earlier one; at the cut
- * they are listed, and grouped to frames.
+ * A batch: the operations of a contiguous range of wno, that become one segment. While it is open
+ * its pieces are the overlay's extents that carry its id, so that a later overwrite within the
+ * batch drops the earlier one; at the cut they are listed, and grouped to frames.
  *
- * Threads: core lock. Pieces, frames and page bytes are constant from the cut on; workers read them.
+ * Threads: core lock. Pieces, frames and page bytes are constant from the cut on; workers read
+ * them.
  */
 #ifndef VOLUME_BATCH_H
 #define VOLUME_BATCH_H
@@ -26,7 +27,8 @@ struct volume;
 
 /*
  *         batch_cut()          seal            all chunks          finish            uploader
- *  OPEN -------------> CUT ----------> ENCODING --------> ENCODED --------> FINISHING --------> READY
+ *  OPEN -------------> CUT ----------> ENCODING --------> ENCODED --------> FINISHING -------->
+ *  READY
  *                       ^                 | no memory        ^                   | no memory     |
  *                       +-----------------+                  +-------------------+               v
  *                                       applied                commit point passes             PUT
@@ -115,14 +117,15 @@ struct batch {
 struct batch *batch_open(struct volume *v);
 
 /*
- * Makes room so that the next batch_add() over [lba, lba + n) cannot fail: overlay leaves (for @fresh all, else
- * those that the overlay or the base map has) and the batch's list of them. -ENOMEM.
+ * Makes room so that the next batch_add() over [lba, lba + n) cannot fail: overlay leaves (for
+ * @fresh all, else those that the overlay or the base map has) and the batch's list of them.
+ * -ENOMEM.
  */
 int batch_reserve(struct volume *v, struct emap_dev *over, uint64_t lba, uint64_t n, bool fresh);
 
 /*
- * A WRITE's data at @page, or a ZERO / DISCARD (@kind), enters overlay and open batch as number @wno. Numbers between
- * v->last_wno and @wno become void.
+ * A WRITE's data at @page, or a ZERO / DISCARD (@kind), enters overlay and open batch as number
+ * @wno. Numbers between v->last_wno and @wno become void.
  */
 void batch_add(struct volume *v, struct emap_dev *over, uint8_t kind, uint64_t lba, uint64_t n,
 	       uint32_t page, uint64_t wno);

@@ -2,11 +2,12 @@
 /*
  * RAM cache of decoded frames: see cache.h.
  *
- * Happy path: find (hash), pin, the READ is answered, unpin when the kernel has copied. A miss takes
- * a slot of the frame's class: a free one, else an empty slab, else the class's CLOCK hand evicts.
- * Every STEAL_EVERY-th eviction takes a cold slab from another class instead, so that a change of frame size does not
- * strand memory. Failure modes: a class that cannot help itself takes any slab that can be emptied;
- * all slots pinned or loading -> NULL, and the reader waits for an unpin.
+ * Happy path: find (hash), pin, the READ is answered, unpin when the kernel has copied. A miss
+ * takes a slot of the frame's class: a free one, else an empty slab, else the class's CLOCK hand
+ * evicts. Every STEAL_EVERY-th eviction takes a cold slab from another class instead, so that a
+ * change of frame size does not strand memory. Failure modes: a class that cannot help itself takes
+ * any slab that can be emptied; all slots pinned or loading -> NULL, and the reader waits for an
+ * unpin.
  */
 #include "volume/cache.h"
 
@@ -16,9 +17,9 @@
 
 #include "io.h"
 
-#define SLAB_BYTES	((uint64_t)CACHE_SLAB_PAGES << IO_BLOCK_SHIFT)
-#define STEAL_EVERY	4u
-#define STEAL_LOOKS	8u	/* slabs */
+#define SLAB_BYTES  ((uint64_t)CACHE_SLAB_PAGES << IO_BLOCK_SHIFT)
+#define STEAL_EVERY 4u
+#define STEAL_LOOKS 8u /* slabs */
 
 static uint32_t hash_of(const struct cache *c, uint32_t seg, uint32_t pos)
 {
@@ -172,8 +173,8 @@ static bool slab_idle(const struct cache_slab *s)
 }
 
 /*
- * Takes a slab that nobody has touched lately from another class, the classes in turn; marks that it passes are cleared, as by
- * the hand.
+ * Takes a slab that nobody has touched lately from another class, the classes in turn; marks that
+ * it passes are cleared, as by the hand.
  */
 static bool steal_cold(struct cache *c, uint32_t cls)
 {
@@ -296,7 +297,7 @@ struct cache_ent *cache_new(struct cache *c, uint32_t seg, uint32_t pos, uint32_
 	e->seg = seg;
 	e->pos = pos;
 	e->pins = 1;
-	e->ref = 0;		/* what is read once, by a scan, goes first */
+	e->ref = 0; /* what is read once, by a scan, goes first */
 	e->priv = NULL;
 	e->state = CACHE_LOADING;
 	e->slab->used++;

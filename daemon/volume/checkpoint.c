@@ -2,13 +2,14 @@
 /*
  * Checkpoints: see checkpoint.h.
  *
- * Happy path: the base map is frozen (committed batches stay in the overlay meanwhile, so reads, writes and flushes go
- * on), a worker writes all of it into runs and thaws it; then PUT of the runs, of the manifest, of the head, one after
- * the other. The state written is exactly the one at replay_from. Once the head is there and is the newest, the objects
- * of manifests before the previous one are deleted: nobody who has listed the newest head or the one before needs them.
+ * Happy path: the base map is frozen (committed batches stay in the overlay meanwhile, so reads,
+ * writes and flushes go on), a worker writes all of it into runs and thaws it; then PUT of the
+ * runs, of the manifest, of the head, one after the other. The state written is exactly the one at
+ * replay_from. Once the head is there and is the newest, the objects of manifests before the
+ * previous one are deleted: nobody who has listed the newest head or the one before needs them.
  *
- * Failure modes: no memory: given up, tried again when the next segment is applied. The store fails: sio.c tries for
- * ever. A foreign head: superseded, and nothing is deleted.
+ * Failure modes: no memory: given up, tried again when the next segment is applied. The store
+ * fails: sio.c tries for ever. A foreign head: superseded, and nothing is deleted.
  */
 #include "volume/checkpoint.h"
 
@@ -27,24 +28,24 @@
 #include "volume/notice.h"
 #include "volume/vol.h"
 
-#define SWEEP_MAX	256u
+#define SWEEP_MAX 256u
 
 struct checkpoint {
 	struct exec_work work;
 	struct volume *v;
 	bool clean;
-	uint64_t since;			/* volume.segments_since before it */
+	uint64_t since; /* volume.segments_since before it */
 	int err;
 	struct fmt_manifest m;
 	uint8_t hash[32];
-	struct buf *bodies;		/* of the runs, then of the manifest */
+	struct buf *bodies; /* of the runs, then of the manifest */
 	char (*names)[FMT_NAME_MAX];
-	uint32_t nr, cap;		/* objects */
+	uint32_t nr, cap; /* objects */
 	uint32_t sent;
 	uint64_t mem;
 	struct sio *put;
 	struct head_op head;
-	struct fmt_run_writer *w;	/* the worker's */
+	struct fmt_run_writer *w; /* the worker's */
 };
 
 static void release(struct checkpoint *c)
@@ -75,7 +76,9 @@ static void end(struct checkpoint *c, int res)
 	release(c);
 }
 
-/* ---- the worker: frozen maps -> runs ----------------------------------------------------------- */
+/*
+ * ---- the worker: frozen maps -> runs -----------------------------------------------------------
+ */
 
 /* One more object at the end of bodies[], names[] and, before the manifest, m.runs[]. */
 static int grow(struct checkpoint *c)
@@ -152,11 +155,17 @@ static int add_leaf(struct checkpoint *c, uint32_t dev, uint64_t no, const struc
 	for (i = 0; i < l->nr && !err; i++) {
 		const struct emap_ext *e = &l->ext[i];
 		struct fmt_extent x = {
-			.dev = dev, .blocks = e->nblocks,
-			.lba = (no << EMAP_LEAF_SHIFT) + e->start, .birth = e->wno,
-			.seq = t->ents[e->owner].rec.seq, .gc = t->ents[e->owner].rec.gc,
-			.frame_off = e->pos, .stored_len = e->stored, .block = e->delta,
-			.frame_blocks = e->fblocks, .codec = e->codec,
+			.dev = dev,
+			.blocks = e->nblocks,
+			.lba = (no << EMAP_LEAF_SHIFT) + e->start,
+			.birth = e->wno,
+			.seq = t->ents[e->owner].rec.seq,
+			.gc = t->ents[e->owner].rec.gc,
+			.frame_off = e->pos,
+			.stored_len = e->stored,
+			.block = e->delta,
+			.frame_blocks = e->fblocks,
+			.codec = e->codec,
 		};
 
 		err = add(c, FMT_RUN_EXTENTS, &x);
@@ -235,7 +244,10 @@ static bool in_image(const struct vol_image *img, const char *name)
 	return false;
 }
 
-/* True if @name is of a manifest before the previous one, and no manifest that anybody needs names it. */
+/*
+ * True if @name is of a manifest before the previous one, and no manifest that anybody needs names
+ * it.
+ */
 static bool is_old(const struct volume *v, const char *name)
 {
 	uint64_t version, id;
@@ -262,8 +274,9 @@ static void on_old(struct sio *s)
 }
 
 /*
- * Deletes the objects of manifests before the previous one, and what checkpoints that did not end have left there. The oldest
- * come first in a list, so what does not fit in one is found by the next checkpoint.
+ * Deletes the objects of manifests before the previous one, and what checkpoints that did not end
+ * have left there. The oldest come first in a list, so what does not fit in one is found by the
+ * next checkpoint.
  */
 static void sweep(struct volume *v)
 {
@@ -332,7 +345,10 @@ static void on_put(struct sio *s)
 {
 	struct checkpoint *c = s->priv;
 
-	/* -EEXIST: 64 random bits are in the name, so it is what we tried to put; readers check its hash */
+	/*
+	 * -EEXIST: 64 random bits are in the name, so it is what we tried to put; readers check its
+	 * hash
+	 */
 	sio_drop(s);
 	c->put = NULL;
 	buf_free(&c->bodies[c->sent]);
@@ -395,7 +411,10 @@ int checkpoint_start(struct volume *v, bool clean)
 
 	if (v->ckpt || v->part_applied)
 		return -EBUSY;
-	/* the log behind replay_from must tell which numbers this process has used: by its fence, or by a segment */
+	/*
+	 * the log behind replay_from must tell which numbers this process has used: by its fence,
+	 * or by a segment
+	 */
 	if (v->replay_from > v->fence_seq && v->applied_wno + 1 < v->own_wno)
 		return -EBUSY;
 	c = calloc(1, sizeof(*c));

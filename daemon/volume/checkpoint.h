@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checkpoint: the base map and the segment table as runs, a manifest that names them, a head that names the manifest.
- * Threads: core lock.
+ * Checkpoint: the base map and the segment table as runs, a manifest that names them, a head that
+ * names the manifest. Threads: core lock.
  */
 #ifndef VOLUME_CHECKPOINT_H
 #define VOLUME_CHECKPOINT_H
@@ -15,8 +15,10 @@ struct volume;
 void checkpoint_due(struct volume *v);
 
 /*
- * Starts one now; @clean: nothing will follow. At its end v->ckpt is NULL, v->ckpt_res 0 or -errno, and v->wake is set.
- * -EBUSY: one is under way, a batch is being applied, or adopted records are not all in the store; -ENOMEM.
+ * Starts one now; @clean: nothing will follow. At its end v->ckpt is NULL, v->ckpt_res 0 or -errno,
+ * and v->wake is set.
+ * -EBUSY: one is under way, a batch is being applied, or adopted records are not all in the store;
+ * -ENOMEM.
  */
 int checkpoint_start(struct volume *v, bool clean);
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-#define MAX_RAW		(FMT_FRAME_MAX_BLOCKS * FMT_BLOCK_SIZE)
-#define SAMPLES		1024u	/* bytes looked at by the probe, in ... */
-#define SAMPLE_RUN	64u	/* ... runs of so many */
+#define MAX_RAW	   (FMT_FRAME_MAX_BLOCKS * FMT_BLOCK_SIZE)
+#define SAMPLES	   1024u /* bytes looked at by the probe, in ... */
+#define SAMPLE_RUN 64u /* ... runs of so many */
 
 struct codec {
 	ZSTD_CCtx *cctx;
@@ -43,9 +43,9 @@ void codec_free(struct codec *c)
 }
 
 /*
- * Random bytes make every value of a sample about equally frequent; then the sum of the squared counts is near
- * its least, n + n(n-1)/256. Data within 10 % of that is not worth zstd's time. A frame that merely repeats
- * random blocks is missed; that costs space, not correctness.
+ * Random bytes make every value of a sample about equally frequent; then the sum of the squared
+ * counts is near its least, n + n(n-1)/256. Data within 10 % of that is not worth zstd's time. A
+ * frame that merely repeats random blocks is missed; that costs space, not correctness.
  */
 static bool looks_random(const uint8_t *p, size_t len)
 {

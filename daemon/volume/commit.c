@@ -2,12 +2,13 @@
 /*
  * The commit point: see commit.h.
  *
- * Happy path: a PUT ends; if it was the lowest one, the commit point passes it and all that are durable behind it;
- * waiting flushes up to there are answered; then each committed batch replaces its overlay pieces by frames in the base
- * map, and its index entries in the arena are cleared. Only then may its extents be posted again: until the base map
- * has a block, the overlay's page is where it is read from. Failure modes: no memory while applying: what has been
- * applied stays (setting an extent twice is harmless, it is in both maps then and the overlay wins), the rest follows at
- * the next tick.
+ * Happy path: a PUT ends; if it was the lowest one, the commit point passes it and all that are
+ * durable behind it; waiting flushes up to there are answered; then each committed batch replaces
+ * its overlay pieces by frames in the base map, and its index entries in the arena are cleared.
+ * Only then may its extents be posted again: until the base map has a block, the overlay's page is
+ * where it is read from. Failure modes: no memory while applying: what has been applied stays
+ * (setting an extent twice is harmless, it is in both maps then and the overlay wins), the rest
+ * follows at the next tick.
  */
 #include "volume/commit.h"
 
@@ -86,8 +87,11 @@ static int apply_piece(struct volume *v, const struct batch *b, const struct bat
 {
 	struct emap_dev *d = emap_dev(&v->base, p->dev);
 	const struct fmt_frame *f = &b->frames[p->frame];
-	struct emap_ext e = { .kind = EMAP_FRAME, .owner = seg, .wno = p->wno,
-			      .nblocks = p->blocks, .delta = p->block };
+	struct emap_ext e = { .kind = EMAP_FRAME,
+			      .owner = seg,
+			      .wno = p->wno,
+			      .nblocks = p->blocks,
+			      .delta = p->block };
 	int err = emap_reserve(&v->base, d, p->lba, p->blocks, p->kind == FMT_E_DATA);
 
 	if (err) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The commit point: the longest run of durable segments. Answers flushes, moves committed batches from the overlay into
- * the base map, gives back arena and memory. Threads: core lock.
+ * The commit point: the longest run of durable segments. Answers flushes, moves committed batches
+ * from the overlay into the base map, gives back arena and memory. Threads: core lock.
  */
 #ifndef VOLUME_COMMIT_H
 #define VOLUME_COMMIT_H
@@ -18,7 +18,10 @@ void commit_durable(struct batch *b);
 /* Applies committed batches to the base map, unless it is frozen; goes on where it stopped. */
 void commit_apply(struct volume *v);
 
-/* A FLUSH, or a FUA request that has its number: answers it when all up to @wno is durable, perhaps at once. */
+/*
+ * A FLUSH, or a FUA request that has its number: answers it when all up to @wno is durable, perhaps
+ * at once.
+ */
 void commit_wait(struct volume *v, struct io_req *io, uint64_t wno);
 
 /* Ends all waiting requests with @err (superseded). */

@@ -13,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NODE_SHIFT	6
-#define NODE_SLOTS	(1u << NODE_SHIFT)
-#define NODE_MASK	(NODE_SLOTS - 1)
-#define LEAF_MASK	(EMAP_LEAF_BLOCKS - 1)
+#define NODE_SHIFT 6
+#define NODE_SLOTS (1u << NODE_SHIFT)
+#define NODE_MASK  (NODE_SLOTS - 1)
+#define LEAF_MASK  (EMAP_LEAF_BLOCKS - 1)
 
 struct emap_node {
 	uint32_t used;
-	void *slot[NODE_SLOTS];		/* nodes, or leaves at the lowest level */
+	void *slot[NODE_SLOTS]; /* nodes, or leaves at the lowest level */
 };
 
 static size_t leaf_bytes(uint32_t cap)
@@ -332,7 +332,7 @@ static uint32_t leaf_clear(struct emap *m, struct emap_leaf *l, uint32_t start, 
 	if (e->start < start) {
 		uint32_t e_end = (uint32_t)e->start + e->nblocks;
 
-		if (e_end > end) {	/* a hole in the middle: two extents */
+		if (e_end > end) { /* a hole in the middle: two extents */
 			memmove(e + 1, e, (l->nr - i) * sizeof(*e));
 			l->nr++;
 			m->extents++;

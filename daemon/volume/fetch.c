@@ -2,10 +2,11 @@
 /*
  * Fetches: see fetch.h.
  *
- * Happy path: GET of one range, one worker opens each frame straight into its slot, the entries are READY. Failure
- * modes: the store fails: sio.c tries for ever, the READ waits. The object is missing or short, or a frame does not
- * authenticate: that frame is fetched once more on its own; if it is damaged again its READs get -EBADMSG and a
- * notice names object, range and place. No byte of a frame is looked at before its tag was right.
+ * Happy path: GET of one range, one worker opens each frame straight into its slot, the entries are
+ * READY. Failure modes: the store fails: sio.c tries for ever, the READ waits. The object is
+ * missing or short, or a frame does not authenticate: that frame is fetched once more on its own;
+ * if it is damaged again its READs get -EBADMSG and a notice names object, range and place. No byte
+ * of a frame is looked at before its tag was right.
  */
 #include "volume/fetch.h"
 
@@ -22,7 +23,7 @@
 #include "volume/worker.h"
 
 struct fetch {
-	struct list_head link;		/* volume.fetches until started, then volume.fetching */
+	struct list_head link; /* volume.fetches until started, then volume.fetching */
 	struct worker_job job;
 	struct volume *v;
 	struct fmt_segkey key;
@@ -120,8 +121,9 @@ static void damaged(struct volume *v, const struct fetch *x, const struct fetch_
 	notice_say(&v->env, NOTICE_ERR,
 		   "object %s bytes %llu+%u: %s; device %u blocks %llu+%u cannot be read", x->name,
 		   (unsigned long long)f->f.off, f->f.stored_len,
-		   f->err == -ENOENT ? "the object is missing" :
-		   f->err == -ENODATA ? "the object is too short" : "damaged",
+		   f->err == -ENOENT  ? "the object is missing" :
+		   f->err == -ENODATA ? "the object is too short" :
+					"damaged",
 		   f->f.dev, (unsigned long long)f->f.lba, f->f.blocks);
 }
 
@@ -150,9 +152,8 @@ static void decode_run(struct worker_job *j)
 		else if (at + f->f.stored_len > (uint64_t)x->get->res)
 			f->err = -ENODATA;
 		else
-			f->err = codec_open(j->codec, &x->key, &f->f,
-					    (uint8_t *)x->get->body + at, f->f.stored_len,
-					    x->v->arena.data + cache_off(f->ent));
+			f->err = codec_open(j->codec, &x->key, &f->f, (uint8_t *)x->get->body + at,
+					    f->f.stored_len, x->v->arena.data + cache_off(f->ent));
 	}
 }
 

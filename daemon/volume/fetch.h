@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fetches frames into the cache: joined ranged GETs, then workers that open and decode them. Threads: core lock. */
+/*
+ * Fetches frames into the cache: joined ranged GETs, then workers that open and decode them.
+ * Threads: core lock.
+ */
 #ifndef VOLUME_FETCH_H
 #define VOLUME_FETCH_H
 
@@ -21,7 +24,10 @@ struct fetch_frame {
 	int err;
 };
 
-/* Plans the GETs for @n frames (sorts them). They start at fetch_pump(). -ENOMEM: nothing is planned. */
+/*
+ * Plans the GETs for @n frames (sorts them). They start at fetch_pump(). -ENOMEM: nothing is
+ * planned.
+ */
 int fetch_prepare(struct volume *v, struct fetch_frame *frames, uint32_t n);
 
 /* Starts planned GETs as far as memory allows. */

@@ -2,9 +2,9 @@
 /*
  * Heads: see head.h.
  *
- * Happy path: PUT, LIST (the newest is ours), remember it on this host. Failure modes: the name is taken: GET it; our own
- * nonce means that an answer was lost and the head is ours; anything else is somebody else's. The list shows a
- * newer one: stale, whoever made it.
+ * Happy path: PUT, LIST (the newest is ours), remember it on this host. Failure modes: the name is
+ * taken: GET it; our own nonce means that an answer was lost and the head is ours; anything else is
+ * somebody else's. The list shows a newer one: stale, whoever made it.
  */
 #include "volume/head.h"
 
@@ -87,8 +87,8 @@ static void on_look(struct sio *s)
 	struct head_op *op = take(s);
 	struct fmt_head h;
 	int res = s->res < 0 ? (int)s->res :
-		  fmt_head_open(&h, s->body, s->res, op->v->uuid, op->h.version,
-				keys_get(op->v->kr, KEYS_HEAD));
+			       fmt_head_open(&h, s->body, s->res, op->v->uuid, op->h.version,
+					     keys_get(op->v->kr, KEYS_HEAD));
 
 	sio_drop(s);
 	if (res) {
@@ -96,7 +96,10 @@ static void on_look(struct sio *s)
 	} else if (memcmp(h.nonce, op->h.nonce, sizeof(h.nonce))) {
 		end(op, -EEXIST);
 	} else if (h.manifest_id != op->h.manifest_id || h.replay_from != op->h.replay_from) {
-		/* an earlier attempt of ours that was given up after its PUT: it counts, this one does not */
+		/*
+		 * an earlier attempt of ours that was given up after its PUT: it counts, this one
+		 * does not
+		 */
 		op->v->head = h;
 		end(op, -EAGAIN);
 	} else {
@@ -189,8 +192,8 @@ int head_read(struct volume *v, uint64_t version, struct fmt_head *ret)
 	err = sio_wait(s);
 	if (!err)
 		err = s->res < 0 ? (int)s->res :
-		      fmt_head_open(ret, s->body, s->res, v->uuid, version,
-				    keys_get(v->kr, KEYS_HEAD));
+				   fmt_head_open(ret, s->body, s->res, v->uuid, version,
+						 keys_get(v->kr, KEYS_HEAD));
 	if (err == -EBADMSG)
 		notice_say(&v->env, NOTICE_ERR, "object %s: damaged, or not of this volume", name);
 	else if (err == -EPROTONOSUPPORT)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Heads: create-only, and after every create the list is looked at again, since being the creator of version n does not
- * mean that there is no n + 1. Threads: core lock.
+ * Heads: create-only, and after every create the list is looked at again, since being the creator
+ * of version n does not mean that there is no n + 1. Threads: core lock.
  */
 #ifndef VOLUME_HEAD_H
 #define VOLUME_HEAD_H
@@ -17,7 +17,8 @@ struct volume;
 /**
  * struct head_op - making one head
  * @h:		what to write
- * @res:	0: it is there, the newest, and remembered on this host; -EEXIST: somebody else has made that version;
+ * @res:	0: it is there, the newest, and remembered on this host; -EEXIST: somebody else has
+ *      	made that version;
  *		-ESTALE: it is there, and so is a newer one; -EBADMSG: something that is no head has that name;
  *		-EAGAIN: an earlier attempt of ours has that name, v->head is it now; other store errors if the tries are bounded;
  *		-ENOMEM
@@ -34,11 +35,17 @@ struct head_op {
 	void *priv;
 };
 
-/* v, h, done and priv are set. @tries as in sio_start(). The op lives until the end or head_cancel(). */
+/*
+ * v, h, done and priv are set. @tries as in sio_start(). The op lives until the end or
+ * head_cancel().
+ */
 void head_create(struct head_op *op, uint32_t tries);
 void head_cancel(struct head_op *op);
 
-/* The newest version in the list. 0 with *ret_version; -ENOENT: no volume here; store errors. [waits] */
+/*
+ * The newest version in the list. 0 with *ret_version; -ENOENT: no volume here; store errors.
+ * [waits]
+ */
 int head_newest(struct volume *v, uint64_t *ret_version);
 
 /* Reads head @version. -ENOENT: it is gone meanwhile. [waits] */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Loading an image: see image.h. Nothing of an object is used before its hash (from the head, through the manifest) and its
- * tags were right; extents must lie on devices that exist and in segments that the table has.
+ * Loading an image: see image.h. Nothing of an object is used before its hash (from the head,
+ * through the manifest) and its tags were right; extents must lie on devices that exist and in
+ * segments that the table has.
  */
 #include "volume/image.h"
 
@@ -14,10 +15,13 @@
 #include "volume/notice.h"
 #include "volume/vol.h"
 
-#define FIRST_READ	(256u << 10)
+#define FIRST_READ (256u << 10)
 
-/* A whole object, @max bytes at most. The sio's body and res; *ret is set even on errors. [waits] */
-static int get_whole(struct volume *v, const char *name, uint64_t len, uint64_t max, struct sio **ret)
+/*
+ * A whole object, @max bytes at most. The sio's body and res; *ret is set even on errors. [waits]
+ */
+static int get_whole(struct volume *v, const char *name, uint64_t len, uint64_t max,
+		     struct sio **ret)
 {
 	int err;
 
@@ -75,9 +79,15 @@ static int set_part(struct volume *v, struct emap_dev *d, const struct fmt_exten
 		    uint32_t skip, uint32_t n)
 {
 	struct emap_ext e = {
-		.kind = EMAP_FRAME, .nblocks = n, .delta = x->block + skip,
-		.fblocks = x->frame_blocks, .codec = x->codec, .owner = seg,
-		.pos = x->frame_off, .stored = x->stored_len, .wno = x->birth,
+		.kind = EMAP_FRAME,
+		.nblocks = n,
+		.delta = x->block + skip,
+		.fblocks = x->frame_blocks,
+		.codec = x->codec,
+		.owner = seg,
+		.pos = x->frame_off,
+		.stored = x->stored_len,
+		.wno = x->birth,
 	};
 	int err = emap_reserve(&v->base, d, x->lba + skip, n, true);
 
@@ -103,8 +113,7 @@ static int load_extent(struct volume *v, const struct fmt_extent *x)
 	if (x->gc)
 		return -EPROTONOSUPPORT;
 	seg = segtab_find(&v->segs, x->seq);
-	if (seg == ~0u ||
-	    (uint64_t)x->frame_off + x->stored_len > v->segs.ents[seg].rec.object_len)
+	if (seg == ~0u || (uint64_t)x->frame_off + x->stored_len > v->segs.ents[seg].rec.object_len)
 		return -EBADMSG;
 	while (skip < x->blocks) {
 		uint32_t room = EMAP_LEAF_BLOCKS - ((x->lba + skip) & (EMAP_LEAF_BLOCKS - 1));

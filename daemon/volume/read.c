@@ -2,16 +2,19 @@
 /*
  * READ: see read.h.
  *
- * Happy path: each piece of the range is a page of a write extent (overlay), a part of a decoded frame (base map,
- * cache) or a hole (zero region); segs[] gets its address, the extent or cache entry a pin, and the READ is answered
- * without a copy. What owns an address follows from the address, so a READ that hits allocates nothing. A miss takes a
- * slot first and starts the fetch; the address is known before the bytes are there.
+ * Happy path: each piece of the range is a page of a write extent (overlay), a part of a decoded
+ * frame (base map, cache) or a hole (zero region); segs[] gets its address, the extent or cache
+ * entry a pin, and the READ is answered without a copy. What owns an address follows from the
+ * address, so a READ that hits allocates nothing. A miss takes a slot first and starts the fetch;
+ * the address is known before the bytes are there.
  *
- * Failure modes: no slot to be had: all pins are given back and the READ waits, in order, for others to be released;
- * the cache always holds the frames of one READ (arena.c), so the first one that waits gets on. A frame that cannot
- * be had: -EBADMSG for the READs that need it and for nobody else.
+ * Failure modes: no slot to be had: all pins are given back and the READ waits, in order, for
+ * others to be released; the cache always holds the frames of one READ (arena.c), so the first one
+ * that waits gets on. A frame that cannot be had: -EBADMSG for the READs that need it and for
+ * nobody else.
  *
- * vpriv of a READ that waits: [0] entries it waits for, [1] error so far, [2] its struct read_wait array.
+ * vpriv of a READ that waits: [0] entries it waits for, [1] error so far, [2] its struct read_wait
+ * array.
  */
 #include "volume/read.h"
 
@@ -23,7 +26,7 @@
 #include "volume/vol.h"
 
 struct read_wait {
-	struct list_head link;		/* cache_ent.waiters */
+	struct list_head link; /* cache_ent.waiters */
 	struct io_req *io;
 };
 
@@ -53,7 +56,10 @@ static void unpin_all(struct volume *v, struct io_req *io)
 	io->nsegs = 0;
 }
 
-/* True: the piece became part of the last seg, and needs no pin of its own. @owner: equal for what shares a pin. */
+/*
+ * True: the piece became part of the last seg, and needs no pin of its own. @owner: equal for what
+ * shares a pin.
+ */
 static bool joins(const struct volume *v, const struct io_req *io, uint64_t off)
 {
 	const struct io_seg *last = io->nsegs ? &io->segs[io->nsegs - 1] : NULL;
@@ -63,9 +69,8 @@ static bool joins(const struct volume *v, const struct io_req *io, uint64_t off)
 		return false;
 	if (ext != ~0u)
 		return arena_ext_at(&v->arena, last->off) == ext;
-	return last->off >= v->cache.off &&
-	       cache_at((struct cache *)&v->cache, last->off) ==
-	       cache_at((struct cache *)&v->cache, off);
+	return last->off >= v->cache.off && cache_at((struct cache *)&v->cache, last->off) ==
+						    cache_at((struct cache *)&v->cache, off);
 }
 
 /* Adds a piece; true: the caller pins its owner. */
@@ -103,11 +108,18 @@ static int add_frame(struct volume *v, struct plan *p, const struct emap_ext *e,
 			return -EAGAIN;
 		p->fresh[p->nr_new++] = (struct fetch_frame){
 			.ent = ent,
-			.f = { .dev = p->io->dev, .lba = lba - e->delta, .blocks = e->fblocks,
-			       .codec = e->codec, .stored_len = e->stored, .off = e->pos },
+			.f = { .dev = p->io->dev,
+			       .lba = lba - e->delta,
+			       .blocks = e->fblocks,
+			       .codec = e->codec,
+			       .stored_len = e->stored,
+			       .off = e->pos },
 		};
 		p->waits[p->nr_waits++] = ent;
-		/* the pin that the new entry came with is this seg's: it cannot join another entry's */
+		/*
+		 * the pin that the new entry came with is this seg's: it cannot join another
+		 * entry's
+		 */
 		add_seg(v, p->io, cache_off(ent) + delta, e->nblocks);
 		return 0;
 	}

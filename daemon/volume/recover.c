@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Attaching to a volume: newest head, a head of our own, its image, the log behind it, the fence, adoption.
+ * Attaching to a volume: newest head, a head of our own, its image, the log behind it, the fence,
+ * adoption.
  *
- * Failure modes: each errno of volume_recover() with a notice that names the object; nothing in the store has been
- * overwritten, at most a head or a fence was added, which the next attach takes in its stride.
+ * Failure modes: each errno of volume_recover() with a notice that names the object; nothing in the
+ * store has been overwritten, at most a head or a fence was added, which the next attach takes in
+ * its stride.
  */
 #include "volume/recover.h"
 
@@ -24,7 +26,7 @@
 #include "volume/vol.h"
 #include "volume/write.h"
 
-#define RACES_MAX	64u	/* heads that others make under our eyes before we give up */
+#define RACES_MAX 64u /* heads that others make under our eyes before we give up */
 
 /* Is this the image this host may serve? */
 static int check_head(struct volume *v, const struct fmt_head *h)
@@ -46,7 +48,9 @@ static int check_head(struct volume *v, const struct fmt_head *h)
 	return err;
 }
 
-/* Makes the head that says: this process owns the volume now. -EEXIST: another was faster. [waits] */
+/*
+ * Makes the head that says: this process owns the volume now. -EEXIST: another was faster. [waits]
+ */
 static int claim(struct volume *v, const struct fmt_head *old)
 {
 	struct head_op *op = calloc(1, sizeof(*op));
@@ -108,9 +112,10 @@ static bool rec_fits(struct volume *v, const struct fmt_arena_rec *r, uint64_t e
 }
 
 /*
- * All or nothing: with one record missing, what is left may not be a prefix of what was acknowledged. Each number has
- * its record before the next one is given, and records go in the order of their numbers, so the only gaps are those
- * between two processes, and these are wide: a number less that is missing is a record that is.
+ * All or nothing: with one record missing, what is left may not be a prefix of what was
+ * acknowledged. Each number has its record before the next one is given, and records go in the
+ * order of their numbers, so the only gaps are those between two processes, and these are wide: a
+ * number less that is missing is a record that is.
  */
 static bool adoptable(struct volume *v, uint64_t end_wno)
 {
@@ -133,7 +138,10 @@ static bool adoptable(struct volume *v, uint64_t end_wno)
 	return true;
 }
 
-/* Has another host written since this one was last in accord with the log? Its process had an epoch of its own then. */
+/*
+ * Has another host written since this one was last in accord with the log? Its process had an epoch
+ * of its own then.
+ */
 static bool others_wrote(const struct volume *v)
 {
 	uint32_t i;
@@ -176,8 +184,9 @@ static int adopt(struct volume *v, uint64_t resume_wno, struct volume_recovery *
 	ret->adopted = true;
 	ret->recovered_wno = v->last_wno;
 	/*
-	 * What lies between their numbers and ours was never given to anybody. This must be in the log before a manifest
-	 * may hide the fence, which is what else tells our successor which numbers we have used: checkpoint_start().
+	 * What lies between their numbers and ours was never given to anybody. This must be in the
+	 * log before a manifest may hide the fence, which is what else tells our successor which
+	 * numbers we have used: checkpoint_start().
 	 */
 	return ret->adopted_entries ? batch_void(v, resume_wno - 1) : 0;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Attaching to a volume: what volume_recover() does before requests are taken. Threads: core lock. */
+/*
+ * Attaching to a volume: what volume_recover() does before requests are taken. Threads: core lock.
+ */
 #ifndef VOLUME_RECOVER_H
 #define VOLUME_RECOVER_H
 

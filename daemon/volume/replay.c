@@ -3,14 +3,16 @@
  * Replay: see replay.h, and docs/DESIGN.md for why each rule is there.
  *
  * At slot n:
- *   data, epoch < mine		chain, numbers and epoch must go on from what was applied: apply, n + 1
+ *   data, epoch < mine              chain, numbers and epoch must go on from what was applied:
+ *   apply, n + 1
  *   fence, epoch < mine	the same checks: go to its resume_at
  *   mine (my nonce)		a fence whose answer was lost: done
  *   anything, epoch >= mine	somebody newer owns the volume: -ESTALE
- *   free			any slot >= n + W taken, or one behind n that says that n was durable: an object was lost:
+ *   free                    any slot >= n + W taken, or one behind n that says that n was durable:
+ *   an object was lost:
  *				-ENODATA. Else create the fence here; taken meanwhile: look at n again
- * Failure modes: whatever does not authenticate, is shorter than it says, or does not continue the chain: -EBADMSG with a
- * notice. Nothing was overwritten in any of these.
+ * Failure modes: whatever does not authenticate, is shorter than it says, or does not continue the
+ * chain: -EBADMSG with a notice. Nothing was overwritten in any of these.
  */
 #include "volume/replay.h"
 
@@ -26,15 +28,15 @@
 #include "volume/notice.h"
 #include "volume/vol.h"
 
-#define AHEAD		16u		/* slots fetched at once */
-#define FIRST_READ	(96u << 10)	/* header and table, nearly always */
+#define AHEAD	   16u /* slots fetched at once */
+#define FIRST_READ (96u << 10) /* header and table, nearly always */
 
 struct walk {
 	struct volume *v;
 	struct replay *out;
-	uint64_t seq;			/* the slot looked at */
-	uint64_t last_epoch;		/* of the last applied object */
-	struct sio *ahead[AHEAD];	/* slot seq in place seq % AHEAD */
+	uint64_t seq; /* the slot looked at */
+	uint64_t last_epoch; /* of the last applied object */
+	struct sio *ahead[AHEAD]; /* slot seq in place seq % AHEAD */
 	uint64_t ahead_seq[AHEAD];
 };
 
@@ -130,8 +132,14 @@ static int apply_data(struct volume *v, const struct fmt_table *t, const struct 
 {
 	const struct fmt_frame *f = &t->frames[e->frame];
 	struct emap_ext x = {
-		.kind = EMAP_FRAME, .owner = v->segs.nr - 1, .wno = e->wno, .fblocks = f->blocks,
-		.codec = f->codec, .pos = f->off, .stored = f->stored_len, .frame = e->frame,
+		.kind = EMAP_FRAME,
+		.owner = v->segs.nr - 1,
+		.wno = e->wno,
+		.fblocks = f->blocks,
+		.codec = f->codec,
+		.pos = f->off,
+		.stored = f->stored_len,
+		.frame = e->frame,
 	};
 	uint32_t skip = 0;
 	int err;
@@ -253,8 +261,10 @@ static int take_object(struct walk *w, struct sio *s)
 	err = fmt_seg_header_open(&seg, s->body, s->res, v->uuid, 0, w->seq,
 				  keys_get(v->kr, KEYS_HEADER));
 	if (err)
-		return complain(w, err == -EPROTONOSUPPORT ? "made by a later version" :
-				"its header is damaged or forged", err);
+		return complain(w,
+				err == -EPROTONOSUPPORT ? "made by a later version" :
+							  "its header is damaged or forged",
+				err);
 	/* the nonce before the epoch: it tells a lost answer from a newer owner */
 	if (!memcmp(seg.nonce, v->nonce, sizeof(seg.nonce))) {
 		w->out->resume_wno = seg.resume_wno;
@@ -262,7 +272,8 @@ static int take_object(struct walk *w, struct sio *s)
 		return 1;
 	}
 	if (seg.epoch >= v->epoch)
-		return complain(w, "written by a newer owner than the newest head tells of", -ESTALE);
+		return complain(w, "written by a newer owner than the newest head tells of",
+				-ESTALE);
 	if (s->req.size != seg.object_len)
 		return complain(w, "shorter or longer than its header says", -EBADMSG);
 	err = check_seen(w, &seg);
@@ -295,8 +306,9 @@ static int take_object(struct walk *w, struct sio *s)
 }
 
 /*
- * Slots (n, n + W) may hold what an earlier owner had under way. One that says that n was durable when it was made, or a
- * fence, whose maker must have seen n, proves that n was there. 1: proved. [waits]
+ * Slots (n, n + W) may hold what an earlier owner had under way. One that says that n was durable
+ * when it was made, or a fence, whose maker must have seen n, proves that n was there. 1: proved.
+ * [waits]
  */
 static int proof_behind(struct walk *w)
 {
@@ -342,8 +354,9 @@ static int proof_far_behind(struct walk *w)
 }
 
 /*
- * Nothing was in slot w->seq: is that the end of the log? 0: yes. -EEXIST: something is there now: an earlier owner that is
- * still alive may have put it, and more behind it, since we looked. [waits]
+ * Nothing was in slot w->seq: is that the end of the log? 0: yes. -EEXIST: something is there now:
+ * an earlier owner that is still alive may have put it, and more behind it, since we looked.
+ * [waits]
  */
 static int check_gap(struct walk *w)
 {
@@ -370,8 +383,11 @@ static int put_fence(struct walk *w)
 {
 	struct volume *v = w->v;
 	struct fmt_seg f = {
-		.type = FMT_SEG_FENCE, .epoch = v->epoch, .seq = w->seq,
-		.wno_last = v->committed_wno, .resume_at = w->seq + v->window,
+		.type = FMT_SEG_FENCE,
+		.epoch = v->epoch,
+		.seq = w->seq,
+		.wno_last = v->committed_wno,
+		.resume_at = w->seq + v->window,
 		.created_us = clock_real_us(v->env.clock),
 	};
 	struct buf b = BUF_INIT;

@@ -2,11 +2,12 @@
 /*
  * Sealing: see seal.h.
  *
- * Happy path: seal_pump() takes the first cut batch if its worst case fits into sealed_cap (or nothing else is
- * sealed, so that there is always progress), draws a salt, makes chunks; workers compress and encrypt straight from the
- * arena; when all chunks are done and the batch before has its header, one more worker makes table, header and footer.
- * Failure modes: no memory anywhere: what was made is thrown away, the batch goes back and is started anew, with a
- * fresh salt, at the next tick. Nothing else can fail.
+ * Happy path: seal_pump() takes the first cut batch if its worst case fits into sealed_cap (or
+ * nothing else is sealed, so that there is always progress), draws a salt, makes chunks; workers
+ * compress and encrypt straight from the arena; when all chunks are done and the batch before has
+ * its header, one more worker makes table, header and footer. Failure modes: no memory anywhere:
+ * what was made is thrown away, the batch goes back and is started anew, with a fresh salt, at the
+ * next tick. Nothing else can fail.
  */
 #include "volume/seal.h"
 
@@ -24,7 +25,7 @@
 #include "volume/vol.h"
 
 /* What a table entry takes in host form and encoded, at most. */
-#define ENTRY_MEMORY	(sizeof(struct fmt_entry) + 48)
+#define ENTRY_MEMORY (sizeof(struct fmt_entry) + 48)
 
 static void account(struct batch *b, uint64_t mem)
 {
@@ -201,9 +202,13 @@ static struct fmt_entry *make_entries(const struct batch *b, uint32_t *ret_nr)
 	for (i = 0; i < b->nr_pieces; i++) {
 		const struct batch_piece *p = &b->pieces[i];
 
-		e[n++] = (struct fmt_entry){ .kind = p->kind, .wno = p->wno, .dev = p->dev,
-					     .lba = p->lba, .blocks = p->blocks,
-					     .frame = p->frame, .block = p->block };
+		e[n++] = (struct fmt_entry){ .kind = p->kind,
+					     .wno = p->wno,
+					     .dev = p->dev,
+					     .lba = p->lba,
+					     .blocks = p->blocks,
+					     .frame = p->frame,
+					     .block = p->block };
 	}
 	qsort(e, n, sizeof(*e), by_wno);
 	*ret_nr = n;
@@ -278,8 +283,8 @@ static void finish_complete(struct exec_work *w)
 	b->state = BATCH_READY;
 	v->st.segments_sealed++;
 	v->st.raw_bytes_sealed += b->data_bytes;
-	v->st.frame_bytes_sealed += b->seg.object_len - FMT_SEG_FOOTER_LEN -
-				    fmt_seg_frames_off(&b->seg);
+	v->st.frame_bytes_sealed +=
+		b->seg.object_len - FMT_SEG_FOOTER_LEN - fmt_seg_frames_off(&b->seg);
 	seal_pump(v);
 	uploader_pump(v);
 }
@@ -324,7 +329,7 @@ void seal_pump(struct volume *v)
 		    start_chunks(v, b))
 			volume_retry(v);
 		if (b->state == BATCH_CUT)
-			break;		/* in order: the lowest seq gets the memory */
+			break; /* in order: the lowest seq gets the memory */
 		if (b->state == BATCH_ENCODED && prev_has_header)
 			start_finish(v, b);
 		prev_has_header = b->state >= BATCH_READY;

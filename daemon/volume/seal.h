@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sealing: from a cut batch to the bytes of a segment. Frames are made by several workers at once, a chunk of the batch
- * each; header, table and footer by one worker per batch, in seq order, because each header holds the hash of the one
- * before.
+ * Sealing: from a cut batch to the bytes of a segment. Frames are made by several workers at once,
+ * a chunk of the batch each; header, table and footer by one worker per batch, in seq order,
+ * because each header holds the hash of the one before.
  *
  * Threads: core lock.
  */

@@ -2,8 +2,9 @@
 /*
  * The segment table: see segtab.h.
  *
- * A frame's live bytes are stored length * live blocks / blocks, rounded down, and a segment's are the sum over
- * its frames. That is exact under any order of overwrites because each frame's count of live blocks is kept.
+ * A frame's live bytes are stored length * live blocks / blocks, rounded down, and a segment's are
+ * the sum over its frames. That is exact under any order of overwrites because each frame's count
+ * of live blocks is kept.
  */
 #include "volume/segtab.h"
 
@@ -143,8 +144,7 @@ static struct ref *collect(struct emap *base)
 
 		for (no = 0; (l = emap_next_leaf(&base->devs[i], &no)); no++)
 			for (j = 0; j < l->nr; j++)
-				r[n++] = (struct ref){ l->ext[j].owner, l->ext[j].pos,
-						       &l->ext[j] };
+				r[n++] = (struct ref){ l->ext[j].owner, l->ext[j].pos, &l->ext[j] };
 	}
 	if (r)
 		qsort(r, n, sizeof(*r), by_place);

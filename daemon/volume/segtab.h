@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The segment table: what the base map's extents point to. Ascending by seq, only ever appended to. Keeps
- * the exact account of live blocks and bytes per segment.
+ * The segment table: what the base map's extents point to. Ascending by seq, only ever appended to.
+ * Keeps the exact account of live blocks and bytes per segment.
  *
  * Threads: core lock; a worker may read it while the base map is frozen.
  */
@@ -37,7 +37,10 @@ struct segtab {
 void segtab_init(struct segtab *t);
 void segtab_free(struct segtab *t);
 
-/* Appends a segment without live blocks, frames numbered below @nr_frames. -ENOMEM; -EBADMSG: not ascending. */
+/*
+ * Appends a segment without live blocks, frames numbered below @nr_frames. -ENOMEM; -EBADMSG: not
+ * ascending.
+ */
 int segtab_append(struct segtab *t, const struct fmt_segrec *rec, uint32_t nr_frames);
 
 /* The record of a segment whose header was opened or made. */
@@ -51,8 +54,8 @@ void segtab_live(struct segtab *t, const struct emap_ext *e);
 void segtab_dead(struct segtab *t, const struct emap_ext *e);
 
 /*
- * After a manifest's extents have been put into @base: numbers the frames and counts what lives, whatever the
- * records said. -EBADMSG: extents of one frame contradict each other; -ENOMEM.
+ * After a manifest's extents have been put into @base: numbers the frames and counts what lives,
+ * whatever the records said. -EBADMSG: extents of one frame contradict each other; -ENOMEM.
  */
 int segtab_count(struct segtab *t, struct emap *base);
 

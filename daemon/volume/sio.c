@@ -2,9 +2,10 @@
 /*
  * Store I/O of the core: see sio.h.
  *
- * Happy path: new, start, done. Failure modes: a failed try is repeated after a pause, under the same name with
- * the same bytes (what a create-only store makes safe); an outage is told once when it begins and once when it
- * ends; when a request of a kind succeeds, all that wait for that kind go at once.
+ * Happy path: new, start, done. Failure modes: a failed try is repeated after a pause, under the
+ * same name with the same bytes (what a create-only store makes safe); an outage is told once when
+ * it begins and once when it ends; when a request of a kind succeeds, all that wait for that kind
+ * go at once.
  */
 #include "volume/sio.h"
 
@@ -106,8 +107,8 @@ static void outage_begin(struct sio_ctx *c, enum store_op op, int err)
 		return;
 	if (op == STORE_PUT)
 		notice_say(c->env, NOTICE_WARN,
-			   "store: %s; flushes wait, retrying every %u s at most", notice_errno(err),
-			   SIO_PAUSE_MAX / 1000000);
+			   "store: %s; flushes wait, retrying every %u s at most",
+			   notice_errno(err), SIO_PAUSE_MAX / 1000000);
 	else
 		notice_say(c->env, NOTICE_WARN, "store: %s; %s wait, retrying every %u s at most",
 			   notice_errno(err), op == STORE_GET ? "reads" : "look-ups",
@@ -123,7 +124,9 @@ static void outage_end(struct sio_ctx *c, enum store_op op)
 	c->outage[op] = 0;
 	if (!c->quiet)
 		notice_say(c->env, NOTICE_WARN, "store: works again (%s)",
-			   op == STORE_PUT ? "writing" : op == STORE_GET ? "reading" : "listing");
+			   op == STORE_PUT ? "writing" :
+			   op == STORE_GET ? "reading" :
+					     "listing");
 	list_for_each_entry(s, &c->delayed, link)
 		if (s->req.op == op)
 			s->retry_at = 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Store I/O of the core: one request with its memory, repeated with growing pauses while the store fails,
- * and the account of outages that goes with it. -EEXIST, -ENOENT and what a request reads are answers, all else
- * is a failure.
+ * Store I/O of the core: one request with its memory, repeated with growing pauses while the store
+ * fails, and the account of outages that goes with it. -EEXIST, -ENOENT and what a request reads
+ * are answers, all else is a failure.
  *
- * A request may be dropped at any time by whoever started it; it then frees itself when the store has
- * answered, and touches nothing else.
+ * A request may be dropped at any time by whoever started it; it then frees itself when the store
+ * has answered, and touches nothing else.
  *
  * Threads: core lock.
  */
@@ -47,7 +47,8 @@ enum sio_state {
 /**
  * struct sio - a store request
  * @req:	op and name are set by sio_new(); the caller fills the rest
- * @body:	malloc'ed memory that goes with it (freed by sio_free()): a PUT's bytes, a GET's room
+ * @body:	malloc'ed memory that goes with it (freed by sio_free()): a PUT's bytes, a GET's
+ *       	room
  * @res:	DONE: as store_req.res
  * @done:	called once, at the end; NULL: somebody waits. Not called once dropped
  */
@@ -78,7 +79,9 @@ struct sio *sio_list(struct sio_ctx *c, const char *prefix, const char *after, u
 /* @max_tries: SIO_FOR_EVER or how often to try in all. */
 void sio_start(struct sio *s, uint32_t max_tries);
 
-/* For requests without done(): waits for the end. 0 (then look at res) or -EINTR (drop it). [waits] */
+/*
+ * For requests without done(): waits for the end. 0 (then look at res) or -EINTR (drop it). [waits]
+ */
 int sio_wait(struct sio *s);
 
 /* Ends the caller's interest in @s in whatever state; NULL does nothing. */

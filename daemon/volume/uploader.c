@@ -2,10 +2,11 @@
 /*
  * The uploader: see uploader.h.
  *
- * Happy path: READY -> PUT -> DURABLE. Failure modes: an error is retried for ever by sio.c, same name, same bytes.
- * -EEXIST: the slot is taken, by our own lost answer or by somebody else; the object's header tells which. Our
- * nonce: success. Anything else, even what does not authenticate: the slot is not ours, and nothing beyond it can ever be
- * acknowledged: superseded.
+ * Happy path: READY -> PUT -> DURABLE. Failure modes: an error is retried for ever by sio.c, same
+ * name, same bytes.
+ * -EEXIST: the slot is taken, by our own lost answer or by somebody else; the object's header tells
+ * which. Our nonce: success. Anything else, even what does not authenticate: the slot is not ours,
+ * and nothing beyond it can ever be acknowledged: superseded.
  */
 #include "volume/uploader.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Uploads sealed segments, create-only, within the window: seq < lowest not durable + W. Threads: core lock.
+ * Uploads sealed segments, create-only, within the window: seq < lowest not durable + W. Threads:
+ * core lock.
  */
 #ifndef VOLUME_UPLOADER_H
 #define VOLUME_UPLOADER_H

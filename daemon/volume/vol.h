@@ -2,14 +2,16 @@
 /*
  * struct volume: what the files of the core share. Only daemon/volume/ includes it.
  *
- * Way of a write: write.c (number, arena index, overlay, open batch, answer) -> batch.c (cut: pieces and frames)
- * -> seal.c (workers: compress, encrypt; header in seq order) -> uploader.c (PUT) -> commit.c (commit point,
- * flushes, base map, trim). Way of a read: read.c (overlay, base map, cache) -> fetch.c (ranged GET, workers).
- * Beside them: head.c, checkpoint.c, recover.c, replay.c, adopt.c.
+ * Way of a write: write.c (number, arena index, overlay, open batch, answer) -> batch.c (cut:
+ * pieces and frames)
+ * -> seal.c (workers: compress, encrypt; header in seq order) -> uploader.c (PUT) -> commit.c
+ * (commit point, flushes, base map, trim). Way of a read: read.c (overlay, base map, cache) ->
+ * fetch.c (ranged GET, workers). Beside them: head.c, checkpoint.c, recover.c, replay.c, adopt.c.
  *
  * Invariants across the parts (volume_check() in volume_check.c):
  *  V1 committed_wno <= last_wno < next_wno; applied_wno <= committed_wno.
- *  V2 seqs of the batches on `batches` ascend without a gap from lowest_seq on to next_seq - 1; their wno ranges are
+ *  V2 seqs of the batches on `batches` ascend without a gap from lowest_seq on to next_seq - 1;
+ *  their wno ranges are
  *     contiguous, from applied_wno + 1 on, and the open batch goes on from there.
  *  V3 every overlay extent belongs to a batch that is open or on `batches`.
  *  V4 an overlay page lies in an extent of the arena that is not FREE.
@@ -37,7 +39,8 @@ struct codec;
 
 #define VOL_CODECS		8u	/* workers that can be in the codec at once */
 #define VOL_PUTS		8u	/* uploads under way at once */
-#define VOL_FLUSH_BATCHES	4u	/* batches under way above which a FLUSH lets the open one grow */
+/* batches under way above which a FLUSH lets the open one grow */
+#define VOL_FLUSH_BATCHES	4u
 #define VOL_FIRST_SEQ		1u
 #define VOL_TRIES		4u	/* of a store request in recovery */
 #define VOL_WINDOW		16u	/* W of new volumes */
@@ -48,7 +51,8 @@ struct codec;
  *  VOL_NEW ------------------> VOL_SERVING ---------------> VOL_DETACHED
  *                                  | a newer owner is found
  *                                  v
- *                             VOL_SUPERSEDED   for good: nothing is acknowledged, written or deleted
+ *                             VOL_SUPERSEDED   for good: nothing is acknowledged, written or
+ *                             deleted
  */
 enum vol_state {
 	VOL_NEW,
@@ -97,7 +101,8 @@ struct volume {
 
 	/* sequencer */
 	uint64_t next_wno, last_wno;
-	uint64_t own_wno;		/* the fence's resume_wno: numbers of this process begin here */
+	/* the fence's resume_wno: numbers of this process begin here */
+	uint64_t own_wno;
 	uint64_t fence_seq;		/* slot of this process's fence */
 	struct list_head held;		/* requests that wait for room, in order */
 
@@ -117,7 +122,8 @@ struct volume {
 	/* commit point */
 	uint64_t commit_seq, committed_wno, applied_wno;
 	uint8_t commit_chain[FMT_HASH_LEN];	/* hash of the object at commit_seq */
-	uint64_t replay_from;		/* what a manifest of the base map would say: first seq not in it ... */
+	/* what a manifest of the base map would say: first seq not in it ... */
+	uint64_t replay_from;
 	uint8_t replay_chain[FMT_HASH_LEN];	/* ... and hash of the object before that */
 	bool part_applied;		/* the base map is between two commit points */
 	struct list_head flushes;	/* FLUSH and FUA, by the number they wait for */
@@ -135,7 +141,8 @@ struct volume {
 	bool wake;			/* something has ended: volume_detach() looks again */
 	bool frozen;			/* base and segs are being read by a worker */
 	uint64_t segments_since;	/* applied since the last manifest */
-	struct vol_image image[2];	/* of the newest manifest; of the one before, if this process knows it */
+	/* of the newest manifest; of the one before, if this process knows it */
+	struct vol_image image[2];
 
 	/* memory */
 	uint64_t sealed_bytes, sealed_cap;
@@ -155,19 +162,26 @@ static inline bool vol_serving(const struct volume *v)
 	return v->state == VOL_SERVING;
 }
 
-/* Somebody newer owns the volume: tells the world, fails what waits. Once; later calls do nothing. (volume.c) */
+/*
+ * Somebody newer owns the volume: tells the world, fails what waits. Once; later calls do nothing.
+ * (volume.c)
+ */
 void volume_superseded(struct volume *v, const char *why);
 
 /* Cuts, seals and uploads what is due. (volume.c) */
 void volume_pump(struct volume *v);
 
-/* Posts free extents, takes up held and stalled requests: after anything was given back. (volume.c) */
+/*
+ * Posts free extents, takes up held and stalled requests: after anything was given back. (volume.c)
+ */
 void volume_room(struct volume *v);
 
 /* Something failed for want of memory: tick again in a moment. (volume.c) */
 void volume_retry(struct volume *v);
 
-/* 0, or the number of the invariant above (10 * n) or of a part's own. For tests. (volume_check.c) */
+/*
+ * 0, or the number of the invariant above (10 * n) or of a part's own. For tests. (volume_check.c)
+ */
 int volume_check(struct volume *v);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The volume as its users see it (volume.h): set-up, requests in, time, detach, figures. The work is done by the files that
- * vol.h lists.
+ * The volume as its users see it (volume.h): set-up, requests in, time, detach, figures. The work
+ * is done by the files that vol.h lists.
  */
 #include "volume/volume.h"
 
@@ -26,10 +26,10 @@
 #include "volume/worker.h"
 #include "volume/write.h"
 
-#define RETRY_US	100000u		/* after a failed allocation */
-#define EXTENTS_SPARE	4u
-#define MIN_SEGMENT	(64u << 10)
-#define MAX_SEGMENT	(64u << 20)
+#define RETRY_US      100000u /* after a failed allocation */
+#define EXTENTS_SPARE 4u
+#define MIN_SEGMENT   (64u << 10)
+#define MAX_SEGMENT   (64u << 20)
 
 void volume_opts_init(struct volume_opts *o)
 {
@@ -55,7 +55,10 @@ static int opts_check(const struct volume_opts *o)
 	return 0;
 }
 
-/* Memory that is not the arena's: two segments at their worst, some fetches, codecs, and a share for the maps. */
+/*
+ * Memory that is not the arena's: two segments at their worst, some fetches, codecs, and a share
+ * for the maps.
+ */
 static uint64_t reserve_of(const struct volume_opts *o, uint64_t *ret_sealed, uint64_t *ret_fetch)
 {
 	uint64_t sealed = 2 * ((uint64_t)o->segment_bytes + (1u << 20)) + o->segment_bytes / 4;
@@ -279,7 +282,9 @@ void volume_starved(struct volume *v)
 	volume_pump(v);
 }
 
-/* ---- what keeps it going ---------------------------------------------------------------------- */
+/*
+ * ---- what keeps it going ----------------------------------------------------------------------
+ */
 
 void volume_pump(struct volume *v)
 {
@@ -346,9 +351,10 @@ void volume_superseded(struct volume *v, const char *why)
 		return;
 	v->state = VOL_SUPERSEDED;
 	v->wake = true;
-	notice_say(&v->env, NOTICE_ERR,
-		   "another process owns this volume now (%s): nothing more is written or acknowledged",
-		   why);
+	notice_say(
+		&v->env, NOTICE_ERR,
+		"another process owns this volume now (%s): nothing more is written or acknowledged",
+		why);
 	if (v->env.superseded)
 		v->env.superseded(v->env.ctx);
 	commit_fail_waiters(v, -EIO);

@@ -52,10 +52,12 @@ struct volume_opts {
 	uint64_t memory;		/* bytes: arena, caches, buffers together */
 	uint32_t segment_bytes;		/* cut the open segment at so many (default 8 MiB) */
 	uint32_t segment_age_ms;	/* ... or at this age (default 2000) */
-	uint32_t frame_bytes;		/* largest frame, 4 KiB..128 KiB, a power of two (default 32 KiB) */
+	/* largest frame, 4 KiB..128 KiB, a power of two (default 32 KiB) */
+	uint32_t frame_bytes;
 	int zstd_level;			/* 0 = store raw, default 1 */
 	uint32_t checkpoint_segments;	/* manifest every so many segments (default 64) */
-	uint32_t write_queues;		/* of all devices together (default 4): extents are planned for so many */
+	/* of all devices together (default 4): extents are planned for so many */
+	uint32_t write_queues;
 };
 
 void volume_opts_init(struct volume_opts *o);
@@ -77,8 +79,9 @@ struct volume_format {
 };
 
 /*
- * Writes manifest and head of an empty volume under keys that keyring_create() has made. The head is
- * the last object written: without it the prefix is not a volume. -EEXIST if there is one. [waits]
+ * Writes manifest and head of an empty volume under keys that keyring_create() has made. The head
+ * is the last object written: without it the prefix is not a volume. -EEXIST if there is one.
+ * [waits]
  */
 int volume_format(const struct volume_env *env, struct keyring *kr, const struct volume_format *f);
 
@@ -115,16 +118,17 @@ struct volume_recovery {
 };
 
 /*
- * LIST, newest head, head v+1, manifest, the segments after it, the fence, adoption. After 0 the volume
- * takes requests. -ENOENT: no volume here; -EKEYREJECTED: wrong key; -EBADMSG: an object is damaged
- * (named in a notice); -ENODATA: an object that must exist does not; -ESTALE: somebody newer owns the volume, or the store
- * shows an older image than this host has seen. Nothing is overwritten in any of these. [waits]
+ * LIST, newest head, head v+1, manifest, the segments after it, the fence, adoption. After 0 the
+ * volume takes requests. -ENOENT: no volume here; -EKEYREJECTED: wrong key; -EBADMSG: an object is
+ * damaged (named in a notice); -ENODATA: an object that must exist does not; -ESTALE: somebody
+ * newer owns the volume, or the store shows an older image than this host has seen. Nothing is
+ * overwritten in any of these. [waits]
  */
 int volume_recover(struct volume *v, struct volume_recovery *ret);
 
 /*
- * The kernel knows what was recovered, or had nothing older: RESUME is through, or the devices are new. Until then a
- * daemon that dies leaves volume_recovery.foreign as it is.
+ * The kernel knows what was recovered, or had nothing older: RESUME is through, or the devices are
+ * new. Until then a daemon that dies leaves volume_recovery.foreign as it is.
  */
 void volume_resumed(struct volume *v);
 
@@ -137,20 +141,29 @@ void volume_start(struct volume *v);
 /* Takes a request; done() comes once, possibly before this returns. Errors come through io->res. */
 void volume_submit(struct volume *v, struct io_req *io);
 
-/* The kernel has copied what a finished READ's segs[] name. Exactly once per READ that ended with res 0. */
+/*
+ * The kernel has copied what a finished READ's segs[] name. Exactly once per READ that ended with
+ * res 0.
+ */
 void volume_release(struct volume *v, struct io_req *io);
 
 /* The kernel has no BUF left while a write waits: seal what is open, do not wait for a FLUSH. */
 void volume_starved(struct volume *v);
 
-/* Does what is due (age cuts, retries). volume_deadline_us(): when it wants to be called next, ~0 = never. */
+/*
+ * Does what is due (age cuts, retries). volume_deadline_us(): when it wants to be called next, ~0 =
+ * never.
+ */
 void volume_tick(struct volume *v);
 uint64_t volume_deadline_us(const struct volume *v);
 
 /* Seals all, waits for the commit point, writes manifest and head, says "clean". [waits] */
 int volume_detach(struct volume *v);
 
-/* Frees; pending store requests and work must have ended (server: stop both first). NULL does nothing. */
+/*
+ * Frees; pending store requests and work must have ended (server: stop both first). NULL does
+ * nothing.
+ */
 void volume_free(struct volume *v);
 
 struct volume_stats {

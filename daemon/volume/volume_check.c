@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The checker of the invariants in vol.h and in the parts' headers; tests run it after each step. */
+/*
+ * The checker of the invariants in vol.h and in the parts' headers; tests run it after each step.
+ */
 #include "volume/batch.h"
 #include "volume/vol.h"
 

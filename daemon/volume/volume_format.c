@@ -17,7 +17,7 @@
 #include "volume/sio.h"
 #include "volume/vol.h"
 
-#define FORMAT_EPOCH	1u
+#define FORMAT_EPOCH 1u
 
 /* One PUT and its end. Frees @body. [waits] */
 static int put(struct sio_ctx *c, const char *name, void *body, size_t len)
@@ -55,8 +55,12 @@ static int put_manifest(struct sio_ctx *c, struct keyring *kr, const struct volu
 			struct fmt_head *h)
 {
 	struct fmt_manifest m = {
-		.version = 1, .epoch = FORMAT_EPOCH, .created_us = h->created_us,
-		.replay_from = h->replay_from, .next_dev_id = f->nr_devs, .nr_devs = f->nr_devs,
+		.version = 1,
+		.epoch = FORMAT_EPOCH,
+		.created_us = h->created_us,
+		.replay_from = h->replay_from,
+		.next_dev_id = f->nr_devs,
+		.nr_devs = f->nr_devs,
 	};
 	char name[FMT_NAME_MAX];
 	struct buf b = BUF_INIT;
@@ -104,9 +108,13 @@ static int put_head(struct sio_ctx *c, struct keyring *kr, const struct fmt_head
 int volume_format(const struct volume_env *env, struct keyring *kr, const struct volume_format *f)
 {
 	struct fmt_head h = {
-		.version = 1, .epoch = FORMAT_EPOCH, .window = VOL_WINDOW,
-		.flags = FMT_HEAD_CLEAN, .keys_version = keys_version(kr),
-		.replay_from = VOL_FIRST_SEQ, .created_us = clock_real_us(env->clock),
+		.version = 1,
+		.epoch = FORMAT_EPOCH,
+		.window = VOL_WINDOW,
+		.flags = FMT_HEAD_CLEAN,
+		.keys_version = keys_version(kr),
+		.replay_from = VOL_FIRST_SEQ,
+		.created_us = clock_real_us(env->clock),
 	};
 	struct sio_ctx c;
 	int err;

@@ -62,7 +62,8 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 	s.store_errors = v->sio.errors;
 	s.store_retries = v->sio.retries;
 	s.store_errno = -(outage[STORE_PUT] ? outage[STORE_PUT] :
-			  outage[STORE_GET] ? outage[STORE_GET] : outage[STORE_LIST]);
+			  outage[STORE_GET] ? outage[STORE_GET] :
+					      outage[STORE_LIST]);
 	s.flushes_waiting = v->nr_flushes;
 	*ret = s;
 }

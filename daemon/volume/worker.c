@@ -4,7 +4,7 @@
 #include "volume/codec.h"
 #include "volume/vol.h"
 
-#define KEPT_FOR_READS	2u
+#define KEPT_FOR_READS 2u
 
 static struct codec *get(struct volume *v, unsigned int limit)
 {
@@ -19,7 +19,7 @@ static struct codec *get(struct volume *v, unsigned int limit)
 	if (c)
 		v->codecs_out++;
 	else if (!v->codecs_out)
-		volume_retry(v);	/* nobody's end will start us again */
+		volume_retry(v); /* nobody's end will start us again */
 	return c;
 }
 

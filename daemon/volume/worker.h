@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Work that needs a codec: env->exec, with a bounded number of codecs. Decoding (somebody waits for a READ) goes before
- * encoding, and encoding never takes the last two. Threads: core lock; run() without it.
+ * Work that needs a codec: env->exec, with a bounded number of codecs. Decoding (somebody waits for
+ * a READ) goes before encoding, and encoding never takes the last two. Threads: core lock; run()
+ * without it.
  */
 #ifndef VOLUME_WORKER_H
 #define VOLUME_WORKER_H

@@ -2,10 +2,10 @@
 /*
  * The sequencer: see write.h.
  *
- * Happy path: the place is checked, room is reserved, then nothing can fail any more: number, index entry (its valid
- * word stored last, with release), overlay and open batch, answer. Failure modes: no free index entry or no memory:
- * the request and all behind it are held, in order, and the open batch is cut so that room comes; a place in the arena
- * that was never posted: EINVAL.
+ * Happy path: the place is checked, room is reserved, then nothing can fail any more: number, index
+ * entry (its valid word stored last, with release), overlay and open batch, answer. Failure modes:
+ * no free index entry or no memory: the request and all behind it are held, in order, and the open
+ * batch is cut so that room comes; a place in the arena that was never posted: EINVAL.
  */
 #include "volume/write.h"
 
@@ -20,8 +20,7 @@ static uint8_t kind_of(const struct io_req *io)
 {
 	if (io->op == IO_WRITE)
 		return FMT_E_DATA;
-	return io->op == IO_WRITE_ZEROES && (io->flags & IO_F_NOUNMAP) ? FMT_E_ZERO :
-									 FMT_E_DISCARD;
+	return io->op == IO_WRITE_ZEROES && (io->flags & IO_F_NOUNMAP) ? FMT_E_ZERO : FMT_E_DISCARD;
 }
 
 static uint8_t arena_op_of(const struct io_req *io)
@@ -136,9 +135,9 @@ void write_fail_held(struct volume *v, int err)
 int write_adopted(struct volume *v, const struct fmt_arena_rec *r)
 {
 	struct emap_dev *d = emap_dev(&v->overlay, r->dev);
-	uint8_t kind = r->op == FMT_ARENA_WRITE		? FMT_E_DATA :
-		       r->op == FMT_ARENA_ZEROES &&
-		       (r->flags & FMT_ARENA_NOUNMAP)	? FMT_E_ZERO : FMT_E_DISCARD;
+	uint8_t kind = r->op == FMT_ARENA_WRITE					   ? FMT_E_DATA :
+		       r->op == FMT_ARENA_ZEROES && (r->flags & FMT_ARENA_NOUNMAP) ? FMT_E_ZERO :
+										     FMT_E_DISCARD;
 	int err = batch_reserve(v, d, r->lba, r->blocks, kind == FMT_E_DATA);
 
 	if (err)

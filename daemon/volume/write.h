@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The sequencer: gives WRITE, DISCARD and WRITE_ZEROES their numbers, in the order they come. Threads: core lock. */
+/*
+ * The sequencer: gives WRITE, DISCARD and WRITE_ZEROES their numbers, in the order they come.
+ * Threads: core lock.
+ */
 #ifndef VOLUME_WRITE_H
 #define VOLUME_WRITE_H
 
@@ -16,7 +19,10 @@ void write_resume(struct volume *v);
 /* Fails all held requests (superseded). */
 void write_fail_held(struct volume *v, int err);
 
-/* A record of an earlier daemon, whose index entry exists, enters overlay and open batch under its own number. -ENOMEM. */
+/*
+ * A record of an earlier daemon, whose index entry exists, enters overlay and open batch under its
+ * own number. -ENOMEM.
+ */
 int write_adopted(struct volume *v, const struct fmt_arena_rec *r);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK	4096u
+#define BLOCK 4096u
 
 struct stamp {
 	uint64_t magic;

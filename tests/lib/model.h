@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the devices of a volume may hold: the history of all operations in the order they were given to it, and a checker
- * that says whether what is read is the state after some prefix of that history.
+ * What the devices of a volume may hold: the history of all operations in the order they were given
+ * to it, and a checker that says whether what is read is the state after some prefix of that
+ * history.
  *
- * Each block written carries the operation's number and its own address; zero stands for never written or discarded.
+ * Each block written carries the operation's number and its own address; zero stands for never
+ * written or discarded.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -48,7 +50,8 @@ uint32_t model_stamp(const uint8_t *p, uint32_t dev, uint64_t lba);
 uint32_t model_now(const struct model *m, uint32_t dev, uint64_t lba);
 
 /*
- * @stamps: one per block of all devices, device by device. The longest prefix length in [@min, @max] after which the devices
+ * @stamps: one per block of all devices, device by device. The longest prefix length in [@min,
+ *          @max] after which the devices
  * hold just that, or ~0 if there is none.
  */
 uint32_t model_prefix(const struct model *m, const uint32_t *stamps, uint32_t min, uint32_t max);

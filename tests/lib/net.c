@@ -47,7 +47,7 @@ static void caught(struct store_req *r)
 /* Carries @r out in the memory store without its owner's knowing. */
 static void reach(struct net *n, struct store_req *r)
 {
-	void (*done)(struct store_req *r) = r->done;
+	void (*done)(struct store_req * r) = r->done;
 	bool changes = r->op == STORE_PUT || r->op == STORE_DELETE;
 
 	n->puts += r->op == STORE_PUT;

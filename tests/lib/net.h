@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A store before a store in memory that does what a network does: answers in any order, loses requests, loses answers,
- * holds things back, dies. Single-threaded; randomness from testrand.
+ * A store before a store in memory that does what a network does: answers in any order, loses
+ * requests, loses answers, holds things back, dies. Single-threaded; randomness from testrand.
  */
 #ifndef NET_H
 #define NET_H
@@ -37,8 +37,8 @@ bool net_run(struct net *n);
 void net_release(struct net *n);
 
 /*
- * The client dies: of what is under way, each request reaches the store or not, by chance; all are answered with -EIO.
- * Returns how many were answered.
+ * The client dies: of what is under way, each request reaches the store or not, by chance; all are
+ * answered with -EIO. Returns how many were answered.
  */
 unsigned int net_die(struct net *n);
 

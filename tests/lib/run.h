@@ -20,7 +20,10 @@ struct run {
 void run_begin(struct run *r, uint64_t seed, uint32_t devs);
 void run_end(struct run *r);
 
-/* One random operation of the model's, submitted but not waited for; then perhaps a step of the world. */
+/*
+ * One random operation of the model's, submitted but not waited for; then perhaps a step of the
+ * world.
+ */
 void run_op(struct run *r);
 
 /* A FLUSH that covers all so far, not waited for. */

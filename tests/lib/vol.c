@@ -17,7 +17,7 @@
 #include "volume/keys.h"
 #include "volume/vol.h"
 
-#define STUCK	2000000u	/* steps after which a wait is taken for a deadlock */
+#define STUCK 2000000u /* steps after which a wait is taken for a deadlock */
 
 /* ---- the environment --------------------------------------------------------------------- */
 
@@ -110,8 +110,14 @@ static void env_init(struct vol *w)
 	inline_init(&w->exec);
 	net_init(&w->net, w->mem);
 	w->env = (struct volume_env){
-		.clock = &w->clock, .disk = &w->disk, .exec = &w->exec.exec, .store = &w->net.store,
-		.wait = wait_for, .post_buf = post_buf, .superseded = superseded, .notice = notice,
+		.clock = &w->clock,
+		.disk = &w->disk,
+		.exec = &w->exec.exec,
+		.store = &w->net.store,
+		.wait = wait_for,
+		.post_buf = post_buf,
+		.superseded = superseded,
+		.notice = notice,
 		.ctx = w,
 	};
 	volume_opts_init(&w->opts);
@@ -132,8 +138,8 @@ void vol_init(struct vol *w, uint64_t seed, uint32_t nr_devs, uint64_t dev_size)
 	assert_int_equal(mem_new(&w->mem), 0);
 	w->own_mem = true;
 	env_init(w);
-	assert_int_equal(keys_create(&w->kr, &w->env, f.uuid, f.name, &secret, KEYS_COST_MIN,
-				     "test"), 0);
+	assert_int_equal(
+		keys_create(&w->kr, &w->env, f.uuid, f.name, &secret, KEYS_COST_MIN, "test"), 0);
 	w->own_kr = true;
 	assert_int_equal(volume_format(&w->env, w->kr, &f), 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A world for a volume: time that stands until told, a local disk of one file, work that runs when told, a network before
- * a store in memory, and as much of a kernel as allocates from write extents. One thread, everything from one seed.
+ * A world for a volume: time that stands until told, a local disk of one file, work that runs when
+ * told, a network before a store in memory, and as much of a kernel as allocates from write
+ * extents. One thread, everything from one seed.
  */
 #ifndef VOL_WORLD_H
 #define VOL_WORLD_H
@@ -46,7 +47,8 @@ struct vol {
 	struct vol_post cur[VOL_QUEUES];
 	bool superseded;
 	bool check;			/* volume_check() after each step */
-	uint32_t stop_after;		/* wait() ends with -EINTR after so many steps (0 = never) */
+	/* wait() ends with -EINTR after so many steps (0 = never) */
+	uint32_t stop_after;
 	unsigned int notices;
 	char notice[512];		/* the last one */
 	uint32_t pending;		/* requests not answered yet */
@@ -65,7 +67,8 @@ struct vol_io {
 	struct vol *w;
 	struct list_head link;
 	bool done, heap;
-	uint32_t op;			/* the model's number; FLUSH: the highest that it covers; 0 = none */
+	/* the model's number; FLUSH: the highest that it covers; 0 = none */
+	uint32_t op;
 };
 
 /* A formatted volume of @nr_devs devices in a world of its own, not attached. */
@@ -84,7 +87,10 @@ int vol_attach(struct vol *w, bool adopt);
 void vol_kill(struct vol *w);
 int vol_detach(struct vol *w);		/* clean, and frees it */
 
-/* One thing that can happen happens; time moves only if nothing else can. False: nothing will ever happen. */
+/*
+ * One thing that can happen happens; time moves only if nothing else can. False: nothing will ever
+ * happen.
+ */
 bool vol_step(struct vol *w);
 void vol_settle(struct vol *w);		/* steps while something can happen without time */
 void vol_advance(struct vol *w, uint64_t us);
@@ -100,10 +106,15 @@ int vol_write(struct vol *w, uint32_t dev, uint64_t lba, uint32_t nblocks, uint3
 int vol_read(struct vol *w, uint32_t dev, uint64_t lba, uint32_t nblocks, void *buf);
 int vol_flush(struct vol *w);
 
-/* Reads every block: stamps as model_prefix() takes them (malloc'ed). Fails the test on a read error. */
+/*
+ * Reads every block: stamps as model_prefix() takes them (malloc'ed). Fails the test on a read
+ * error.
+ */
 uint32_t *vol_stamps(struct vol *w, const struct model *m);
 
-/* Asserts that the volume holds a prefix of at least @min and at most @max operations; returns it. */
+/*
+ * Asserts that the volume holds a prefix of at least @min and at most @max operations; returns it.
+ */
 uint32_t vol_assert_prefix(struct vol *w, const struct model *m, uint32_t min, uint32_t max);
 
 /* Asserts the same of what another host would find in the store now. */

@@ -41,8 +41,9 @@ static void end(struct fixture *f)
 
 static void record(struct arena *a, uint64_t wno, uint64_t off, uint32_t blocks)
 {
-	struct fmt_arena_rec r = { .wno = wno, .lba = 5, .off = off, .blocks = blocks,
-				   .op = FMT_ARENA_WRITE };
+	struct fmt_arena_rec r = {
+		.wno = wno, .lba = 5, .off = off, .blocks = blocks, .op = FMT_ARENA_WRITE
+	};
 
 	arena_record(a, &r);
 	assert_int_equal(arena_check(a), 0);
@@ -92,10 +93,10 @@ static void test_reuse(void **state)
 	assert_int_equal(freed, ~0u);
 	record(&f.a, 11, arena_ext_off(&f.a, y), 1);
 	assert_int_equal(f.a.nr_free, total - 2);
-	assert_int_equal(arena_trim(&f.a, 10), 0);	/* still pinned */
+	assert_int_equal(arena_trim(&f.a, 10), 0); /* still pinned */
 	assert_true(arena_unpin(&f.a, x));
 	assert_int_equal(f.a.nr_free, total - 1);
-	assert_int_equal(arena_trim(&f.a, 11), 0);	/* still the queue's current one */
+	assert_int_equal(arena_trim(&f.a, 11), 0); /* still the queue's current one */
 	assert_int_equal(f.a.nr_free, total - 1);
 	assert_true(arena_take(&f.a, &x));
 	assert_int_equal(arena_use(&f.a, 0, arena_ext_off(&f.a, x), 4096, &freed), 0);
@@ -124,10 +125,10 @@ static void test_refused_places(void **state)
 	assert_int_equal(arena_use(&f.a, 0, arena_ext_off(&f.a, 5), 4096, &freed), -EINVAL);
 	assert_int_equal(arena_use(&f.a, ARENA_MAX_QUEUES, at, 4096, &freed), -EINVAL);
 	assert_int_equal(arena_use(&f.a, 1, at, 4096, &freed), 0);
-	assert_int_equal(arena_use(&f.a, 2, at, 4096, &freed), -EINVAL);	/* queue 1's */
+	assert_int_equal(arena_use(&f.a, 2, at, 4096, &freed), -EINVAL); /* queue 1's */
 	assert_int_equal(arena_use(&f.a, 1, arena_ext_off(&f.a, y), 4096, &freed), 0);
 	assert_int_equal(freed, x);
-	assert_int_equal(arena_use(&f.a, 1, at, 4096, &freed), -EINVAL);	/* closed */
+	assert_int_equal(arena_use(&f.a, 1, at, 4096, &freed), -EINVAL); /* closed */
 	end(&f);
 }
 
@@ -148,8 +149,9 @@ static void test_index_and_adoption(void **state)
 	off = arena_ext_off(&f.a, x);
 	assert_int_equal(arena_use(&f.a, 0, off, 4096, &freed), 0);
 	for (i = 0; i < 3 * f.geo.nr_entries; i++) {
-		struct fmt_arena_rec r = { .wno = wno++, .lba = i, .blocks = 9,
-					   .op = FMT_ARENA_DISCARD };
+		struct fmt_arena_rec r = {
+			.wno = wno++, .lba = i, .blocks = 9, .op = FMT_ARENA_DISCARD
+		};
 
 		while (!arena_has_slot(&f.a)) {
 			low += testrand_below(f.geo.nr_entries);
@@ -173,8 +175,9 @@ static void test_index_and_adoption(void **state)
 	assert_int_equal(nr, 0);
 	arena_free(&b);
 	free(recs);
-	assert_int_equal(arena_adopt(&b, f.mem, f.geo.total_len, (const uint8_t *)"other volume....",
-				     &recs, &nr, &sound), -EBADMSG);
+	assert_int_equal(arena_adopt(&b, f.mem, f.geo.total_len,
+				     (const uint8_t *)"other volume....", &recs, &nr, &sound),
+			 -EBADMSG);
 	assert_int_equal(arena_adopt(&b, f.mem, 4096, uuid, &recs, &nr, &sound), -EBADMSG);
 	end(&f);
 }
@@ -206,10 +209,8 @@ static void test_overlap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plan),
-		cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_refused_places),
-		cmocka_unit_test(test_index_and_adoption),
+		cmocka_unit_test(test_plan),	       cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_refused_places), cmocka_unit_test(test_index_and_adoption),
 		cmocka_unit_test(test_overlap),
 	};
 

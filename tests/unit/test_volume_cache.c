@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The frame cache: slots do not overlap, pins hold, what is touched stays, memory goes where it is needed. */
+/*
+ * The frame cache: slots do not overlap, pins hold, what is touched stays, memory goes where it is
+ * needed.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +15,8 @@
 #include "lib/testrand.h"
 #include "volume/cache.h"
 
-#define SLAB	(CACHE_SLAB_PAGES * 4096u)
-#define OFF	(5u << 20)
+#define SLAB (CACHE_SLAB_PAGES * 4096u)
+#define OFF  (5u << 20)
 
 static struct cache_ent *load(struct cache *c, uint32_t seg, uint32_t pos, uint32_t pages)
 {
@@ -49,7 +52,8 @@ static void test_random(void **state)
 		} else {
 			e = cache_new(&c, 1, pos, pages);
 			assert_non_null(e);
-			assert_true(cache_off(e) >= OFF && cache_off(e) + pages * 4096u <= OFF + 20 * SLAB);
+			assert_true(cache_off(e) >= OFF &&
+				    cache_off(e) + pages * 4096u <= OFF + 20 * SLAB);
 			if (testrand_below(20))
 				cache_ready(&c, e);
 			else
@@ -83,7 +87,7 @@ static void test_pins(void **state)
 	assert_null(cache_new(&c, 0, 9, 32));
 	assert_null(cache_new(&c, 0, 9, 1));
 	cache_unpin(&c, e[2]);
-	x = cache_new(&c, 0, 9, 1);	/* a slab changes its class */
+	x = cache_new(&c, 0, 9, 1); /* a slab changes its class */
 	assert_non_null(x);
 	assert_null(cache_find(&c, 0, 2));
 	assert_non_null(cache_find(&c, 0, 3));
@@ -98,7 +102,10 @@ static void test_pins(void **state)
 	cache_free(&c);
 }
 
-/* What is used again and again survives a scan; and after a change of size the new size gets the memory. */
+/*
+ * What is used again and again survives a scan; and after a change of size the new size gets the
+ * memory.
+ */
 static void test_clock(void **state)
 {
 	struct cache_ent *e;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Deaths: at every change of the store what another host would find is a prefix of the history, no older than the last
- * answered FLUSH; and a daemon that gets the arena of its dead predecessor has everything that was answered.
+ * Deaths: at every change of the store what another host would find is a prefix of the history, no
+ * older than the last answered FLUSH; and a daemon that gets the arena of its dead predecessor has
+ * everything that was answered.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -96,7 +97,7 @@ static void adopt_run(uint64_t seed)
 			r.w.stop_after = 0;
 		}
 		while ((err = vol_attach(&r.w, true)))
-			assert_int_equal(err, -ETIMEDOUT);	/* the network's fault */
+			assert_int_equal(err, -ETIMEDOUT); /* the network's fault */
 		if (!r.w.rec.adopted)
 			fail_msg("seed %u: %s", (unsigned int)seed, r.w.notice);
 		assert_true(r.w.rec.recovered_wno >= r.w.rec.durable_wno);
@@ -125,8 +126,8 @@ static void test_adoption(void **state)
 }
 
 /*
- * Adopted records are in the store in part when a checkpoint is due; then comes a write of our own, and death. Its number must
- * not be one that the next daemon gives out again.
+ * Adopted records are in the store in part when a checkpoint is due; then comes a write of our own,
+ * and death. Its number must not be one that the next daemon gives out again.
  */
 static void test_checkpoint_between_adopted(void **state)
 {
@@ -142,7 +143,7 @@ static void test_checkpoint_between_adopted(void **state)
 	w.net.die_drops = true;
 	assert_int_equal(vol_attach(&w, false), 0);
 	w.net.refuse_puts = -EIO;
-	for (i = 0; i < 4; i++)		/* a batch each */
+	for (i = 0; i < 4; i++) /* a batch each */
 		assert_int_equal(vol_write(&w, 0, 16 * i, 16, model_op(&m, 0, 16 * i, 16, true)),
 				 0);
 	vol_kill(&w);

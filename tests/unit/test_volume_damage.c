@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Damaged, missing and older objects; a store that is full or does not answer; too little memory. What is refused, what is
- * lost, and that nothing else is.
+ * Damaged, missing and older objects; a store that is full or does not answer; too little memory.
+ * What is refused, what is lost, and that nothing else is.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 #include "store/mem.h"
 #include "volume/vol.h"
 
-#define SIZE	(RUN_BLOCKS * 4096ull)
+#define SIZE (RUN_BLOCKS * 4096ull)
 
 struct fixture {
 	struct vol w;
@@ -56,7 +56,7 @@ static void on_list(struct store_req *r)
 	(void)r;
 }
 
-#define LAST	(~0u)
+#define LAST (~0u)
 
 /* The name of the n-th object (0 first) whose name begins with @prefix. */
 static void nth(struct vol *w, const char *prefix, uint32_t n, char *name)
@@ -106,16 +106,18 @@ static int attach_elsewhere(struct fixture *f, uint32_t min, uint32_t max)
 	err = vol_attach(&o, false);
 	if (!err)
 		vol_assert_prefix(&o, &f->m, min, max);
-	else
-		if (!o.notices)
-			fail_msg("error %d without a word", err);
+	else if (!o.notices)
+		fail_msg("error %d without a word", err);
 	vol_end(&o);
 	return err;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A frame is damaged: -EBADMSG for reads that need it, and only for those; another try is made first. */
+/*
+ * A frame is damaged: -EBADMSG for reads that need it, and only for those; another try is made
+ * first.
+ */
 static void test_frame_damaged(void **state)
 {
 	uint8_t buf[32 * 4096];
@@ -127,9 +129,10 @@ static void test_frame_damaged(void **state)
 	begin(&f, 4);
 	vol_kill(&f.w);
 	assert_int_equal(vol_attach(&f.w, false), 0);
-	nth(&f.w, "seg/", 3, name);	/* after the first fence: the third segment, blocks 16..23 */
+	/* after the first fence: the third segment, blocks 16..23 */
+	nth(&f.w, "seg/", 3, name);
 	flip(&f.w, name, 6000);
-	vol_settle(&f.w);		/* GETs that the attach has lost interest in */
+	vol_settle(&f.w); /* GETs that the attach has lost interest in */
 	f.w.net.gets = 0;
 	assert_int_equal(vol_read(&f.w, 0, 16, 8, buf), -EBADMSG);
 	assert_int_equal(f.w.net.gets, 2);
@@ -156,7 +159,8 @@ static void test_one_of_two_frames(void **state)
 
 	(void)state;
 	begin(&f, 0);
-	assert_int_equal(vol_write(&f.w, 0, 0, 16, 1), 0);	/* odd: does not compress; two frames of 8 */
+	/* odd: does not compress; two frames of 8 */
+	assert_int_equal(vol_write(&f.w, 0, 0, 16, 1), 0);
 	assert_int_equal(vol_flush(&f.w), 0);
 	nth(&f.w, "seg/", 1, name);
 	assert_non_null(mem_object(f.w.mem, name, &len));
@@ -207,7 +211,7 @@ static void test_read_waits(void **state)
 	volume_get_stats(f.w.v, &s);
 	assert_int_equal(s.store_errno, ETIMEDOUT);
 	assert_true(s.store_retries > 3);
-	assert_int_equal(vol_write(&f.w, 0, 100, 1, 2), 0);	/* others are not held up */
+	assert_int_equal(vol_write(&f.w, 0, 100, 1, 2), 0); /* others are not held up */
 	assert_int_equal(vol_flush(&f.w), 0);
 	f.w.net.refuse_gets = 0;
 	assert_int_equal(vol_wait(&x), 0);
@@ -229,9 +233,9 @@ static void test_flipped_objects(void **state)
 
 	(void)state;
 	begin(&f, 3);
-	assert_int_equal(vol_detach(&f.w), 0);		/* a manifest with runs ... */
+	assert_int_equal(vol_detach(&f.w), 0); /* a manifest with runs ... */
 	assert_int_equal(vol_attach(&f.w, false), 0);
-	for (i = 3; i < 6; i++) {			/* ... and segments behind it */
+	for (i = 3; i < 6; i++) { /* ... and segments behind it */
 		assert_int_equal(vol_write(&f.w, 0, i * 8, 8, model_op(&f.m, 0, i * 8, 8, true)),
 				 0);
 		assert_int_equal(vol_flush(&f.w), 0);
@@ -265,7 +269,10 @@ static void test_flipped_objects(void **state)
 	end(&f);
 }
 
-/* A segment in the middle of the log is missing: refused, by its successors' word or by the window's rule. */
+/*
+ * A segment in the middle of the log is missing: refused, by its successors' word or by the
+ * window's rule.
+ */
 static void test_missing_segment(void **state)
 {
 	static const uint32_t which[] = { 1, 2, 10, 22, 23 };
@@ -296,7 +303,10 @@ static void test_missing_segment(void **state)
 	end(&f);
 }
 
-/* What this host has seen: an older head, a shorter log, another log, are refused; nothing is overwritten. */
+/*
+ * What this host has seen: an older head, a shorter log, another log, are refused; nothing is
+ * overwritten.
+ */
 static void test_older_image(void **state)
 {
 	struct store *early, *late;
@@ -325,7 +335,7 @@ static void test_older_image(void **state)
 	assert_int_equal(vol_write(&f.w, 0, 40, 8, model_op(&f.m, 0, 40, 8, true)), 0);
 	assert_int_equal(vol_flush(&f.w), 0);
 	vol_kill(&f.w);
-	assert_int_equal(vol_attach(&f.w, false), 0);	/* remembers the log up to its fence */
+	assert_int_equal(vol_attach(&f.w, false), 0); /* remembers the log up to its fence */
 	vol_kill(&f.w);
 	nth(&f.w, "seg/", LAST, name);
 	assert_int_equal(mem_drop(f.w.mem, name), 0);
@@ -336,7 +346,10 @@ static void test_older_image(void **state)
 	end(&f);
 }
 
-/* An object of another history in its place: right keys, right slot, right epoch, and yet it does not follow. */
+/*
+ * An object of another history in its place: right keys, right slot, right epoch, and yet it does
+ * not follow.
+ */
 static void test_forked_object(void **state)
 {
 	struct fixture f;
@@ -368,7 +381,10 @@ static void test_forked_object(void **state)
 	end(&f);
 }
 
-/* ---- checkpoints --------------------------------------------------------------------------------- */
+/*
+ * ---- checkpoints
+ * ---------------------------------------------------------------------------------
+ */
 
 static uint32_t count(struct vol *w, const char *prefix)
 {
@@ -382,8 +398,8 @@ static uint32_t count(struct vol *w, const char *prefix)
 }
 
 /*
- * A manifest every so many segments; what is replayed is little; the objects of the newest manifest and of the one before are
- * there, older ones are not. With the default of 64 segments.
+ * A manifest every so many segments; what is replayed is little; the objects of the newest manifest
+ * and of the one before are there, older ones are not. With the default of 64 segments.
  */
 static void test_checkpoints(void **state)
 {
@@ -415,7 +431,10 @@ static void test_checkpoints(void **state)
 	end(&f);
 }
 
-/* The store fails for a while in the middle of a checkpoint: it goes on, and flushes do not wait for it. */
+/*
+ * The store fails for a while in the middle of a checkpoint: it goes on, and flushes do not wait
+ * for it.
+ */
 static void test_checkpoint_outage(void **state)
 {
 	struct volume_stats s;
@@ -444,7 +463,9 @@ static void test_checkpoint_outage(void **state)
 	end(&f);
 }
 
-/* ---- a store that is full, or away ------------------------------------------------------------- */
+/*
+ * ---- a store that is full, or away -------------------------------------------------------------
+ */
 
 /* No space: the FLUSH waits and is told once; then there is space. */
 static void test_enospc(void **state)
@@ -470,7 +491,7 @@ static void test_enospc(void **state)
 	assert_int_equal(s.store_errno, ENOSPC);
 	assert_int_equal(s.flushes_waiting, 1);
 	vol_assert_store(&f.w, &f.m, 1, 1);
-	vol_assert_prefix(&f.w, &f.m, 2, 2);	/* reads go on, new writes too */
+	vol_assert_prefix(&f.w, &f.m, 2, 2); /* reads go on, new writes too */
 	assert_int_equal(vol_write(&f.w, 0, 60, 4, model_op(&f.m, 0, 60, 4, true)), 0);
 	mem_set_limit(f.w.mem, ~0ull);
 	assert_int_equal(vol_wait(&x), 0);
@@ -481,7 +502,10 @@ static void test_enospc(void **state)
 	end(&f);
 }
 
-/* The store is away under full write load: memory stays bounded, the kernel starves, nothing fails, all comes back. */
+/*
+ * The store is away under full write load: memory stays bounded, the kernel starves, nothing fails,
+ * all comes back.
+ */
 static void test_memory_bounded(void **state)
 {
 	struct volume_stats s;
@@ -529,7 +553,9 @@ static void test_memory_bounded(void **state)
 	end(&f);
 }
 
-/* ---- the arena ---------------------------------------------------------------------------------- */
+/*
+ * ---- the arena ----------------------------------------------------------------------------------
+ */
 
 /* An index that is damaged is not adopted, and what is in the store is all there is. */
 static void test_arena_damaged(void **state)
@@ -545,7 +571,7 @@ static void test_arena_damaged(void **state)
 		assert_int_equal(vol_write(&f.w, 0, 101, 4, model_op(&f.m, 0, 101, 4, true)), 0);
 		vol_kill(&f.w);
 		p = f.w.arena;
-		if (i == 0) {		/* not an arena of this volume at all */
+		if (i == 0) { /* not an arena of this volume at all */
 			p[30] ^= 1;
 			assert_int_equal(volume_new(&f.w.v, &f.w.env, f.w.kr, &f.w.opts), 0);
 			assert_int_equal(volume_set_arena(f.w.v, p, f.w.arena_len, true), -EBADMSG);
@@ -564,9 +590,9 @@ static void test_arena_damaged(void **state)
 					continue;
 				hit = 1;
 				if (i == 1)
-					((uint8_t *)e)[10] ^= 4;	/* rot */
+					((uint8_t *)e)[10] ^= 4; /* rot */
 				else
-					memcpy(e + 100, e, sizeof(*e));	/* one number twice */
+					memcpy(e + 100, e, sizeof(*e)); /* one number twice */
 			}
 			assert_int_equal(hit, 1);
 			assert_int_equal(vol_attach(&f.w, true), 0);
@@ -582,7 +608,10 @@ static void test_arena_damaged(void **state)
 	}
 }
 
-/* ---- requests and options ------------------------------------------------------------------------ */
+/*
+ * ---- requests and options
+ * ------------------------------------------------------------------------
+ */
 
 static void test_refusals(void **state)
 {

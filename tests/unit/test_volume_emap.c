@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The extent map against an array of blocks: random sets, punches and look-ups, the invariants after each. */
+/*
+ * The extent map against an array of blocks: random sets, punches and look-ups, the invariants
+ * after each.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,11 +16,11 @@
 #include "lib/testrand.h"
 #include "volume/emap.h"
 
-#define BLOCKS	5000u
+#define BLOCKS 5000u
 
 /* What a block maps to: a page, a place in a frame, zero, or nothing. */
 struct cell {
-	uint8_t kind;			/* EMAP_ZERO.., 255 = nothing */
+	uint8_t kind; /* EMAP_ZERO.., 255 = nothing */
 	uint64_t where;
 	uint64_t wno;
 };
@@ -122,7 +125,8 @@ static void test_random(void **state)
 	}
 	for (i = 0; i < BLOCKS; i++)
 		live += cells[i].kind != 255;
-	assert_int_equal(set_blocks, live + dropped_blocks);	/* every block left by the drop callback */
+	/* every block left by the drop callback */
+	assert_int_equal(set_blocks, live + dropped_blocks);
 	assert_int_equal(emap_reserve(&m, d, 0, BLOCKS, false), 0);
 	emap_punch(&m, d, 0, BLOCKS);
 	assert_int_equal(m.extents, 0);

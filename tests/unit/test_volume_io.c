@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A volume's data: what was written is what is read, before and after it is in the store, and after a new start. */
+/*
+ * A volume's data: what was written is what is read, before and after it is in the store, and after
+ * a new start.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +18,7 @@
 #include "lib/testrand.h"
 #include "lib/vol.h"
 
-#define BLOCKS	RUN_BLOCKS
+#define BLOCKS RUN_BLOCKS
 
 /* One write, flushed; read before the flush, after it, and by a second daemon. */
 static void test_smoke(void **state)
@@ -44,7 +47,10 @@ static void test_smoke(void **state)
 	model_free(&m);
 }
 
-/* Every read shows all that was submitted before it; a new start shows no less than what was flushed. */
+/*
+ * Every read shows all that was submitted before it; a new start shows no less than what was
+ * flushed.
+ */
 static void random_run(uint64_t seed)
 {
 	struct run r;

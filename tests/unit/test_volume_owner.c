@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Two processes and one volume: the later one wins, the earlier one is superseded, and no flush that either has answered is
- * lost. Slots that are taken, by oneself or by somebody else.
+ * Two processes and one volume: the later one wins, the earlier one is superseded, and no flush
+ * that either has answered is lost. Slots that are taken, by oneself or by somebody else.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 #include "lib/testrand.h"
 #include "store/mem.h"
 
-#define SIZE	(RUN_BLOCKS * 4096ull)
+#define SIZE (RUN_BLOCKS * 4096ull)
 
 /* A writer frozen in the middle of its uploads, thawed after another has taken over. */
 static void test_zombie(void **state)
@@ -74,8 +74,8 @@ static void test_zombie(void **state)
 }
 
 /*
- * The same at random: A runs, B attaches while A's requests are under way, both go on; whatever A has answered as flushed must
- * be in what B found.
+ * The same at random: A runs, B attaches while A's requests are under way, both go on; whatever A
+ * has answered as flushed must be in what B found.
  */
 static void takeover(uint64_t seed)
 {
@@ -268,8 +268,8 @@ static void test_foreign_head(void **state)
 }
 
 /*
- * A writer frozen for so long that the head after its own was made, followed by others, and removed as too old: its next head
- * can be created, and is not the newest.
+ * A writer frozen for so long that the head after its own was made, followed by others, and removed
+ * as too old: its next head can be created, and is not the newest.
  */
 static void test_head_behind(void **state)
 {
@@ -298,12 +298,9 @@ static void test_head_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_zombie),
-		cmocka_unit_test(test_takeover),
-		cmocka_unit_test(test_race),
-		cmocka_unit_test(test_own_object),
-		cmocka_unit_test(test_foreign_object),
-		cmocka_unit_test(test_foreign_head),
+		cmocka_unit_test(test_zombie),	       cmocka_unit_test(test_takeover),
+		cmocka_unit_test(test_race),	       cmocka_unit_test(test_own_object),
+		cmocka_unit_test(test_foreign_object), cmocka_unit_test(test_foreign_head),
 		cmocka_unit_test(test_head_behind),
 	};
 
