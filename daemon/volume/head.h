@@ -17,11 +17,12 @@ struct volume;
 /**
  * struct head_op - making one head
  * @h:		what to write
- * @res:	0: it is there, the newest, and remembered on this host; -EEXIST: somebody else has
- *      	made that version;
- *		-ESTALE: it is there, and so is a newer one; -EBADMSG: something that is no head has that name;
- *		-EAGAIN: an earlier attempt of ours has that name, v->head is it now; other store errors if the tries are bounded;
- *		-ENOMEM
+ * @res:	0: it is there, the newest, and remembered on this host
+ *		-EEXIST: somebody else has made that version
+ *		-ESTALE: it is there, and so is a newer one
+ *		-EBADMSG: something that is no head has that name
+ *		-EAGAIN: an earlier attempt of ours has that name; v->head is it now
+ *		-ENOMEM; other store errors if the tries are bounded
  * @done:	called at the end; NULL: somebody waits
  */
 struct head_op {

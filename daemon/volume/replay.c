@@ -8,9 +8,9 @@
  *   fence, epoch < mine	the same checks: go to its resume_at
  *   mine (my nonce)		a fence whose answer was lost: done
  *   anything, epoch >= mine	somebody newer owns the volume: -ESTALE
- *   free                    any slot >= n + W taken, or one behind n that says that n was durable:
- *   an object was lost:
- *				-ENODATA. Else create the fence here; taken meanwhile: look at n again
+ *   free			any slot >= n + W taken, or one behind n that says that
+ *				n was durable: an object was lost: -ENODATA. Else create
+ *				the fence here; taken meanwhile: look at n again
  * Failure modes: whatever does not authenticate, is shorter than it says, or does not continue the
  * chain: -EBADMSG with a notice. Nothing was overwritten in any of these.
  */

@@ -353,7 +353,7 @@ void volume_superseded(struct volume *v, const char *why)
 	v->wake = true;
 	notice_say(
 		&v->env, NOTICE_ERR,
-		"another process owns this volume now (%s): nothing more is written or acknowledged",
+		"another process owns this volume (%s): nothing more is written or acknowledged",
 		why);
 	if (v->env.superseded)
 		v->env.superseded(v->env.ctx);

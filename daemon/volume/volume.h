@@ -110,8 +110,8 @@ struct volume_recovery {
 	uint64_t recovered_wno;		/* everything up to here is held by store or arena */
 	uint64_t durable_wno;		/* ... by the store alone */
 	bool adopted;			/* the arena's whole index was adopted */
-	bool foreign;			/* another host has written since this one was told last: whoever
-					 * has a device open here holds what is not there */
+	bool foreign;			/* another host has written since this one was told last:
+					 * who has a device open here holds what is not there */
 	uint32_t adopted_entries;
 	uint64_t segments_replayed;
 	uint64_t epoch;
