@@ -26,8 +26,8 @@ static const char *const advice[ZEROFS_S_NR] = {
 	[ZEROFS_S_CACHE_LOST] =
 		"acknowledged writes are gone, all I/O fails. Unmount, then: zerofs clear",
 	[ZEROFS_S_SUPERSEDED] =
-		"another host has taken the volume over, all I/O fails. Unmount, then: zerofs "
-		"detach --force",
+		("another host has taken the volume over, all I/O fails. Unmount, then: zerofs "
+		 "detach --force"),
 };
 
 static uint64_t num(const json_t *j, const char *key)
