@@ -158,7 +158,8 @@ $(B)/module/%/zerofs.ko: $(MODULE_SRCS)
 	$(call say,KMOD,$*)
 	$(call MODULE_LINKS,$*)
 	+$(Q)$(call MODULE_MAKE,$*) W=1 modules $(if $(V),,>$(B)/module/$*/log 2>&1 || { cat $(B)/module/$*/log >&2; exit 1; })
-	$(Q)if grep -n 'warning:' $(B)/module/$*/log >&2; then rm -f $@; echo "module: warnings with W=1" >&2; exit 1; fi
+	$(Q)if grep -n 'warning:' $(B)/module/$*/log >&2; then \
+		find $(B)/module/$* -name '*.o' -delete; rm -f $@; echo "module: warnings with W=1" >&2; exit 1; fi
 	$(Q)touch $@
 
 # sparse, in a tree of its own because it compiles everything anew.
