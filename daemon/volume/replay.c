@@ -3,8 +3,8 @@
  * Replay: see replay.h, and docs/DESIGN.md for why each rule is there.
  *
  * At slot n:
- *   data, epoch < mine              chain, numbers and epoch must go on from what was applied:
- *   apply, n + 1
+ *   data, epoch < mine		chain, numbers and epoch must go on from what was
+ *				applied: apply, n + 1
  *   fence, epoch < mine	the same checks: go to its resume_at
  *   mine (my nonce)		a fence whose answer was lost: done
  *   anything, epoch >= mine	somebody newer owns the volume: -ESTALE

@@ -351,10 +351,9 @@ void volume_superseded(struct volume *v, const char *why)
 		return;
 	v->state = VOL_SUPERSEDED;
 	v->wake = true;
-	notice_say(
-		&v->env, NOTICE_ERR,
-		"another process owns this volume (%s): nothing more is written or acknowledged",
-		why);
+	notice_say(&v->env, NOTICE_ERR,
+		   "another process owns this volume (%s): nothing more is written or acknowledged",
+		   why);
 	if (v->env.superseded)
 		v->env.superseded(v->env.ctx);
 	commit_fail_waiters(v, -EIO);
