@@ -297,7 +297,7 @@ while [ $n -lt "$last" ]; do
 	fi
 	if [ ! -e "$share/$n.started" ]; then
 		echo "---- last lines of the console"
-		tail -30 "$out/console" "$out/qemu.log"
+		tail -n 30 "$out/console" "$out/qemu.log"
 		for ((i = n; i < last; i++)); do verdict $i FAIL "the guest did not start"; done
 		break
 	fi
