@@ -128,7 +128,7 @@ pick_accel() {
 		echo $tcg > "$top/build/vm/accel"
 		if [ -w /dev/kvm ] && timeout -s KILL 10 qemu-system-x86_64 -accel kvm -cpu max -m 512 -nic none -display none \
 			-monitor none -serial stdio -no-reboot -kernel "$img/boot/vmlinuz-$kv" -initrd "$work/initrd" \
-			-append "console=ttyS0 quiet panic=-1 zt.probe" < /dev/null 2>/dev/null | grep -aq zt-probe-ok; then
+			-append "console=ttyS0 no_timer_check quiet panic=-1 zt.probe" < /dev/null 2>/dev/null | grep -aq zt-probe-ok; then
 			echo kvm > "$top/build/vm/accel"
 		fi
 	fi
@@ -152,7 +152,7 @@ boot() {
 	qemu-system-x86_64 -accel "$accel" -cpu max,-erms,-fsrm -smp 2 -m "$mem" -display none -monitor none -nic none -no-reboot \
 		-serial file:"$out/console" -chardev pipe,id=ctl,path="$work/ctl" -serial chardev:ctl \
 		-kernel "$img/boot/vmlinuz-$kv" -initrd "$work/initrd" \
-		-append "console=ttyS0 quiet loglevel=5 panic=-1 kfence.sample_interval=10 zt.kv=$kv zt.top=$top zt.cache=$cache" \
+		-append "console=ttyS0 no_timer_check quiet loglevel=5 panic=-1 kfence.sample_interval=10 zt.kv=$kv zt.top=$top zt.cache=$cache" \
 		-virtfs local,path=/,mount_tag=rootfs,security_model=none,readonly=on,multidevs=remap \
 		-virtfs local,path="$share",mount_tag=share,security_model=none \
 		"${args[@]}" < /dev/null > "$out/qemu.log" 2>&1 &
