@@ -23,7 +23,7 @@ struct sio;
 struct volume;
 
 #define BATCH_MAX_OPS		16384u
-#define BATCH_MAX_PIECES	(FMT_TABLE_MAX_ENTRIES / 4)
+#define BATCH_MAX_PIECES	(FMT_TABLE_MAX_ENTRIES / 16)
 
 /*
  *         batch_cut()          seal            all chunks          finish            uploader

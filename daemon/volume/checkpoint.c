@@ -28,13 +28,14 @@
 #include "volume/notice.h"
 #include "volume/vol.h"
 
-#define SWEEP_MAX 256u
+#define SWEEP_MAX   256u
+#define LATE_FACTOR 4u
 
 struct checkpoint {
 	struct exec_work work;
 	struct volume *v;
 	bool clean;
-	uint64_t since; /* volume.segments_since before it */
+	uint64_t since, bytes_since; /* volume.segments_since and bytes_since before it */
 	int err;
 	struct fmt_manifest m;
 	uint8_t hash[32];
@@ -42,7 +43,7 @@ struct checkpoint {
 	char (*names)[FMT_NAME_MAX];
 	uint32_t nr, cap; /* objects */
 	uint32_t sent;
-	uint64_t mem;
+	uint64_t mem, bytes; /* of the bodies: allocated, used */
 	struct sio *put;
 	struct head_op head;
 	struct fmt_run_writer *w; /* the worker's */
@@ -69,8 +70,10 @@ static void end(struct checkpoint *c, int res)
 	struct volume *v = c->v;
 
 	v->ckpt = NULL;
-	if (res)
+	if (res) {
 		v->segments_since += c->since;
+		v->bytes_since += c->bytes_since;
+	}
 	v->ckpt_res = res;
 	v->wake = true;
 	release(c);
@@ -313,7 +316,7 @@ static void on_head(struct head_op *op)
 	v->st.manifests++;
 	free(v->image[1].names);
 	v->image[1] = v->image[0];
-	v->image[0] = (struct vol_image){ c->m.version, c->names, c->nr };
+	v->image[0] = (struct vol_image){ c->m.version, c->names, c->nr, c->bytes };
 	c->names = NULL;
 	sweep(v);
 	end(c, 0);
@@ -390,8 +393,10 @@ static void complete(struct exec_work *w)
 	uint32_t i;
 
 	v->frozen = false;
-	for (i = 0; i < c->nr; i++)
+	for (i = 0; i < c->nr; i++) {
 		c->mem += c->bodies[i].cap;
+		c->bytes += c->bodies[i].len;
+	}
 	v->ckpt_bytes += c->mem;
 	if (c->err) {
 		if (c->err != -ENOMEM)
@@ -438,17 +443,30 @@ int checkpoint_start(struct volume *v, bool clean)
 	c->work.run = run;
 	c->work.complete = complete;
 	c->since = v->segments_since;
+	c->bytes_since = v->bytes_since;
 	v->ckpt = c;
 	v->frozen = true;
 	v->segments_since = 0;
+	v->bytes_since = 0;
 	exec_submit(v->env.exec, &c->work);
 	return 0;
 }
 
+/*
+ * Every so many segments; but while these are small against the image that would be written again
+ * (many flushes of little), only every LATE_FACTOR times as many.
+ */
+static bool is_due(const struct volume *v)
+{
+	uint64_t many = v->o.checkpoint_segments;
+
+	return v->segments_since >= many * LATE_FACTOR ||
+	       (v->segments_since >= many && v->bytes_since >= v->image[0].bytes / LATE_FACTOR);
+}
+
 void checkpoint_due(struct volume *v)
 {
-	if (vol_serving(v) && !v->ckpt && v->segments_since >= v->o.checkpoint_segments &&
-	    checkpoint_start(v, false) == -ENOMEM)
+	if (vol_serving(v) && !v->ckpt && is_due(v) && checkpoint_start(v, false) == -ENOMEM)
 		volume_retry(v);
 }
 

@@ -152,10 +152,11 @@ void commit_apply(struct volume *v)
 		v->part_applied = false;
 		v->replay_from = b->seq + 1;
 		memcpy(v->replay_chain, b->seg.hash, sizeof(v->replay_chain));
+		v->segments_since++;
+		v->bytes_since += b->seg.object_len;
 		arena_trim(&v->arena, b->last_wno);
 		list_del(&b->link);
 		batch_free(b);
-		v->segments_since++;
 		any = true;
 	}
 	if (any) {

@@ -207,6 +207,7 @@ static int load_runs(struct volume *v, const struct fmt_manifest *m, const char 
 			err = load_run(v, &m->runs[i], name);
 			complain(v, name, err);
 			img->nr++;
+			img->bytes += m->runs[i].len;
 		}
 	}
 	memcpy(img->names[img->nr++], manifest_name, FMT_NAME_MAX);

@@ -300,6 +300,7 @@ static int take_object(struct walk *w, struct sio *s)
 	v->committed_wno = seg.wno_last;
 	v->replay_from = seg.seq + 1;
 	memcpy(v->replay_chain, seg.hash, sizeof(v->replay_chain));
+	v->bytes_since += seg.object_len;
 	w->out->segments++;
 	w->seq++;
 	return 0;

@@ -10,7 +10,7 @@
 #include "volume/notice.h"
 #include "volume/vol.h"
 
-#define SEEN_FILE "seen"
+#define SEEN_FILE "state"
 
 int seen_load(struct volume *v)
 {

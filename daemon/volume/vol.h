@@ -66,6 +66,7 @@ struct vol_image {
 	uint64_t version;
 	char (*names)[64];
 	uint32_t nr;
+	uint64_t bytes;
 };
 
 struct volume {
@@ -140,7 +141,8 @@ struct volume {
 	uint32_t sweeps;		/* requests of a sweep under way */
 	bool wake;			/* something has ended: volume_detach() looks again */
 	bool frozen;			/* base and segs are being read by a worker */
-	uint64_t segments_since;	/* applied since the last manifest */
+	uint64_t segments_since;	/* applied since the last manifest ... */
+	uint64_t bytes_since;		/* ... and their length */
 	/* of the newest manifest; of the one before, if this process knows it */
 	struct vol_image image[2];
 

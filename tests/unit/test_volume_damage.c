@@ -432,6 +432,40 @@ static void test_checkpoints(void **state)
 }
 
 /*
+ * A big map and many flushes of little: the image is not written again and again, and yet before
+ * too long.
+ */
+static void test_checkpoints_late(void **state)
+{
+	struct volume_stats s;
+	struct fixture f;
+	uint32_t i;
+
+	(void)state;
+	begin(&f, 0);
+	for (i = 0; i < RUN_BLOCKS; i += 2)
+		assert_int_equal(vol_write(&f.w, 0, i, 1, model_op(&f.m, 0, i, 1, true)), 0);
+	assert_int_equal(vol_detach(&f.w), 0);
+	f.w.opts.checkpoint_segments = 4;
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	for (i = 0; i < 32; i++) {
+		/* an even operation compresses to next to nothing */
+		if (!(f.m.ops & 1))
+			model_op(&f.m, 0, 0, 0, true);
+		assert_int_equal(vol_write(&f.w, 0, i, 1, model_op(&f.m, 0, i, 1, true)), 0);
+		assert_int_equal(vol_flush(&f.w), 0);
+	}
+	vol_settle(&f.w);
+	volume_get_stats(f.w.v, &s);
+	assert_int_equal(s.segments_committed, 32);
+	assert_int_equal(s.manifests, 2);
+	vol_kill(&f.w);
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	vol_assert_prefix(&f.w, &f.m, f.m.ops, f.m.ops);
+	end(&f);
+}
+
+/*
  * The store fails for a while in the middle of a checkpoint: it goes on, and flushes do not wait
  * for it.
  */
@@ -659,6 +693,7 @@ int main(void)
 		cmocka_unit_test(test_older_image),
 		cmocka_unit_test(test_forked_object),
 		cmocka_unit_test(test_checkpoints),
+		cmocka_unit_test(test_checkpoints_late),
 		cmocka_unit_test(test_checkpoint_outage),
 		cmocka_unit_test(test_enospc),
 		cmocka_unit_test(test_memory_bounded),
