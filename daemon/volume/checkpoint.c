@@ -361,9 +361,10 @@ static void on_put(struct sio *s)
 
 static void put_next(struct checkpoint *c)
 {
+	struct volume *v = c->v;
 	struct sio *s;
 
-	if (!vol_serving(c->v)) {
+	if (!vol_serving(v)) {
 		end(c, -ESTALE);
 		return;
 	}
@@ -371,10 +372,10 @@ static void put_next(struct checkpoint *c)
 		make_head(c);
 		return;
 	}
-	s = sio_new(&c->v->sio, STORE_PUT, c->names[c->sent]);
+	s = sio_new(&v->sio, STORE_PUT, c->names[c->sent]);
 	if (!s) {
 		end(c, -ENOMEM);
-		volume_retry(c->v);
+		volume_retry(v);
 		return;
 	}
 	s->iov = (struct iovec){ c->bodies[c->sent].data, c->bodies[c->sent].len };

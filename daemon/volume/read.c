@@ -220,8 +220,11 @@ static int try_read(struct volume *v, struct io_req *io)
 
 void read_submit(struct volume *v, struct io_req *io)
 {
-	if (!list_empty(&v->stalled) || try_read(v, io))
-		list_add_tail(&io->link, &v->stalled);
+	if (list_empty(&v->stalled) && !try_read(v, io))
+		return;
+	list_add_tail(&io->link, &v->stalled);
+	/* a release takes it up; should it have been memory that lacked, time does */
+	volume_retry(v);
 }
 
 void read_resume(struct volume *v)
@@ -232,6 +235,7 @@ void read_resume(struct volume *v)
 		list_del(&io->link);
 		if (try_read(v, io)) {
 			list_add(&io->link, &v->stalled);
+			volume_retry(v);
 			return;
 		}
 	}
