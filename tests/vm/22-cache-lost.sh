@@ -69,3 +69,10 @@ zerofs clear entry
 z_is entry LIVE
 stamp check "${stamps[@]}" --log "$Z/flushed" "$dev"
 z_stop entry
+
+zt_say "the newest entries gone without a trace"
+lose gone forget 3
+zerofs clear gone
+z_is gone LIVE
+stamp check "${stamps[@]}" --log "$Z/flushed" "$dev"
+z_stop gone

@@ -3,7 +3,8 @@
  * arena VOLUME OFFSET LENGTH: stands in for a daemon that went mad before it died. Becomes the
  * daemon of a session that has none, takes its arena back, inverts LENGTH bytes at OFFSET of the
  * arena's file (its index lies before the registered data region) and goes away without RESUME.
- * OFFSET "data": at the start of the data region; "entry": in the newest entry of the index.
+ * OFFSET "data": at the start of the data region; "entry": in the newest entry of the index;
+ * "forget": the newest LENGTH entries are cleared, as if they had never been made.
  * Prints the session's marks. Exit status 0; 1: a call failed; 2: usage.
  */
 #include <errno.h>
@@ -77,7 +78,7 @@ int main(int argc, char **argv)
 	int ctl;
 
 	if (argc != 4)
-		return fputs("usage: arena VOLUME OFFSET|data|entry LENGTH\n", stderr), 2;
+		return fputs("usage: arena VOLUME OFFSET|data|entry|forget LENGTH\n", stderr), 2;
 	ctl = open("/dev/zerofs-control", O_RDWR | O_CLOEXEC);
 	if (ctl < 0)
 		return fail("/dev/zerofs-control");
@@ -101,6 +102,12 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[2], "entry") && !(off = newest_entry(p, total, at.uuid)))
 		return fprintf(stderr, "arena: no entry is in use\n"), 1;
 	len = strtoull(argv[3], NULL, 0);
+	if (!strcmp(argv[2], "forget")) {
+		for (; len && (off = newest_entry(p, total, at.uuid)); len--)
+			fmt_arena_clear((struct fmt_arena_entry *)(p + off));
+		if (len)
+			return fprintf(stderr, "arena: fewer entries are in use\n"), 1;
+	}
 	if (len > total || off > total - len)
 		return fprintf(stderr, "arena: the range lies outside\n"), 2;
 	for (uint64_t i = 0; i < len; i++)
