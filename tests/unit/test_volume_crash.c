@@ -57,7 +57,7 @@ static void test_cut_at_every_mutation(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 100; seed < 100 + run_seeds(6); seed++)
+	for (seed = 100; seed < 100 + run_seeds(4); seed++)
 		cut_run(seed, 0);
 }
 
@@ -66,7 +66,7 @@ static void test_cut_with_faults(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 200; seed < 200 + run_seeds(6); seed++)
+	for (seed = 200; seed < 200 + run_seeds(4); seed++)
 		cut_run(seed, 100);
 }
 
@@ -121,7 +121,7 @@ static void test_adoption(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 300; seed < 300 + run_seeds(12); seed++)
+	for (seed = 300; seed < 300 + run_seeds(8); seed++)
 		adopt_run(seed);
 }
 

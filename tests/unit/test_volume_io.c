@@ -89,7 +89,7 @@ static void test_random(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 1; seed < 1 + run_seeds(12); seed++)
+	for (seed = 1; seed < 1 + run_seeds(8); seed++)
 		random_run(seed);
 }
 
