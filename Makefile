@@ -201,13 +201,13 @@ format: check-setup
 
 demo:
 	$(Q)tests/setup.sh demo
-	$(Q)$(MAKE) --no-print-directory -j2 all $(if $(filter host,$(DEMO)),$(B)/module/$(shell uname -r)/zerofs.ko)
+	$(Q)$(MAKE) -s --no-print-directory -j2 all $(if $(filter host,$(DEMO)),$(B)/module/$(shell uname -r)/zerofs.ko)
 	$(Q)tests/demo/demo.sh
 
 bench: bench-driver
 bench-driver:
 	$(Q)tests/setup.sh bench
-	$(Q)$(MAKE) --no-print-directory -j2 all bench-programs
+	$(Q)$(MAKE) -s --no-print-directory -j2 all bench-programs
 	$(Q)tests/bench/driver.sh
 
 # ---- installing --------------------------------------------------------------------------
