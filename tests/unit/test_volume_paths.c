@@ -92,7 +92,9 @@ static void test_flushes_share(void **state)
 	end(&f);
 }
 
-/* An idle volume does not touch the store; one with a little data uploads it when it is old enough. */
+/*
+ * An idle volume does not touch the store; one with a little data uploads it when it is old enough.
+ */
 static void test_age(void **state)
 {
 	struct fixture f;
@@ -114,7 +116,9 @@ static void test_age(void **state)
 	end(&f);
 }
 
-/* READs of one frame share a fetch; frames side by side share a GET; a hit costs none, and no copy. */
+/*
+ * READs of one frame share a fetch; frames side by side share a GET; a hit costs none, and no copy.
+ */
 static void test_fetches(void **state)
 {
 	struct vol_io x[6];
@@ -194,7 +198,9 @@ static void test_pins(void **state)
 	end(&f);
 }
 
-/* A terabyte is discarded, twice, in as many requests as the kernel makes of it: little is touched. */
+/*
+ * A terabyte is discarded, twice, in as many requests as the kernel makes of it: little is touched.
+ */
 static void test_big_discard(void **state)
 {
 	const uint64_t blocks = 1ull << 28;
