@@ -26,10 +26,11 @@
 #include "volume/worker.h"
 #include "volume/write.h"
 
-#define RETRY_US      100000u /* after a failed allocation */
-#define EXTENTS_SPARE 4u
-#define MIN_SEGMENT   (64u << 10)
-#define MAX_SEGMENT   (64u << 20)
+#define RETRY_US	100000u /* after a failed allocation */
+#define MAX_ZERO_BLOCKS (1u << 20) /* what one batch's table surely holds */
+#define EXTENTS_SPARE	4u
+#define MIN_SEGMENT	(64u << 10)
+#define MAX_SEGMENT	(64u << 20)
 
 void volume_opts_init(struct volume_opts *o)
 {
@@ -231,7 +232,8 @@ static int check(const struct volume *v, const struct io_req *io)
 	blocks = d->size >> IO_BLOCK_SHIFT;
 	if (!io->nblocks || io->lba >= blocks || io->nblocks > blocks - io->lba)
 		return -EINVAL;
-	if ((io->op == IO_READ || io->op == IO_WRITE) && io->nblocks > IO_MAX_BLOCKS)
+	if (io->nblocks >
+	    (io->op == IO_READ || io->op == IO_WRITE ? IO_MAX_BLOCKS : MAX_ZERO_BLOCKS))
 		return -EINVAL;
 	return io->op != IO_READ && d->ro ? -EROFS : 0;
 }

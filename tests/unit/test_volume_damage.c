@@ -663,6 +663,8 @@ static void test_refusals(void **state)
 	assert_int_equal(vol_wait(&x), -EINVAL);
 	vol_submit(&x, &f.w, IO_DISCARD, 0, 0, ~0ull, 2, 0);
 	assert_int_equal(vol_wait(&x), -EINVAL);
+	vol_submit(&x, &f.w, IO_DISCARD, 0, 0, 0, (1u << 20) + 1, 0);
+	assert_int_equal(vol_wait(&x), -EINVAL);
 	vol_submit(&x, &f.w, IO_READ, 0, 0, 0, 257, 0);
 	assert_int_equal(vol_wait(&x), -EINVAL);
 	/* a place that was never posted: the zero region, the cache */
