@@ -198,7 +198,8 @@ void zerofs_dev_run(struct zerofs_dev *dev)
  * Quiescing only keeps requests where they are; what makes the change safe is that each queue's
  * gate changes under its locks. So there is no wait for requests under way, and none for I/O.
  */
-void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate, struct zerofs_arena *arena)
+void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate, struct zerofs_arena *arena,
+			 int err)
 {
 	struct request_queue *q = dev->disk->queue;
 	u32 i;
@@ -215,7 +216,7 @@ void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate, struct z
 	}
 	for (i = 0; i < dev->nr_queues; i++)
 		zerofs_queue_set_gate(&dev->blk.queues[i], gate,
-				      gate == ZEROFS_GATE_PASS ? arena : NULL);
+				      gate == ZEROFS_GATE_PASS ? arena : NULL, err);
 	if (gate == ZEROFS_GATE_HOLD)
 		return;
 	if (dev->quiesced) {
@@ -237,7 +238,7 @@ void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate, struct z
 void zerofs_dev_kill(struct zerofs_dev *dev)
 {
 	dev->killed = true;
-	zerofs_dev_set_gate(dev, ZEROFS_GATE_FAIL, NULL);
+	zerofs_dev_set_gate(dev, ZEROFS_GATE_FAIL, NULL, -ESHUTDOWN);
 }
 
 bool zerofs_dev_bound(struct zerofs_dev *dev)

@@ -90,10 +90,16 @@ bool zerofs_dev_close(struct zerofs_dev *dev, bool even_if_open);
 void zerofs_dev_reopen(struct zerofs_dev *dev);
 u32 zerofs_dev_openers(struct zerofs_dev *dev);
 
-/* Sets the gate of every queue; a killed device only ever fails. Session lock. */
+/*
+ * Sets the gate of every queue; a killed device only ever fails. Rings that cease to be served die
+ * of @err. Session lock.
+ */
 void zerofs_dev_set_gate(struct zerofs_dev *dev, enum zerofs_gate gate,
-			 struct zerofs_arena *arena);
-/* Fails everything from here on, whatever the session does. Session lock. */
+			 struct zerofs_arena *arena, int err);
+/*
+ * Fails everything from here on, whatever the session does, and kills the rings. A request that
+ * is just being put back for want of a BUF needs a restart of the session besides. Session lock.
+ */
 void zerofs_dev_kill(struct zerofs_dev *dev);
 /* Every queue has rings. Session lock. */
 bool zerofs_dev_bound(struct zerofs_dev *dev);

@@ -207,7 +207,7 @@ int zerofs_devs_start(struct zerofs_conn *conn, u32 index)
 	if (!s->arena || !zerofs_dev_bound(dev))
 		goto out;
 	set_phase(dev, ZEROFS_DEV_STARTING);
-	zerofs_dev_set_gate(dev, zerofs_state_gate(s), s->arena);
+	zerofs_dev_set_gate(dev, zerofs_state_gate(s), s->arena, 0);
 	mutex_unlock(&s->lock);
 
 	err = zerofs_dev_add_disk(dev, disk_group);

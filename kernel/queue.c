@@ -453,10 +453,12 @@ static void take_back(struct zerofs_queue *q, enum zerofs_gate gate)
 }
 
 void zerofs_queue_set_gate(struct zerofs_queue *q, enum zerofs_gate gate,
-			   struct zerofs_arena *arena)
+			   struct zerofs_arena *arena, int err)
 {
 	mutex_lock(&q->done_lock);
 	spin_lock(&q->issue_lock);
+	if (q->gate == ZEROFS_GATE_PASS && gate != ZEROFS_GATE_PASS)
+		zerofs_ring_kill(q->ring, err);
 	q->gate = gate;
 	q->arena = arena;
 	memset(&q->ext, 0, sizeof(q->ext));

@@ -115,11 +115,12 @@ bool zerofs_queue_bound(struct zerofs_queue *q);
 
 /*
  * Changes what happens to requests. PASS needs rings and @arena, else NULL. From PASS to HOLD
- * what the daemon has is requeued, to be delivered again; to FAIL it ends with an error. On return
+ * what the daemon has is requeued, to be delivered again; to FAIL it ends with an error. With that
+ * the rings die, of @err: an answer to what was taken back is no breach of the contract. On return
  * nothing refers to the earlier arena. May sleep, waits for no I/O.
  */
 void zerofs_queue_set_gate(struct zerofs_queue *q, enum zerofs_gate gate,
-			   struct zerofs_arena *arena);
+			   struct zerofs_arena *arena, int err);
 
 /*
  * Takes at most @max answers from @ring. Returns how many, or why @ring is dead, or -EPROTO: an

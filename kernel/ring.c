@@ -174,6 +174,8 @@ void zerofs_ring_rsp_done(struct zerofs_ring *ring)
 
 void zerofs_ring_kill(struct zerofs_ring *ring, int err)
 {
+	if (ring->err)
+		return;
 	WRITE_ONCE(ring->err, err);
 	WRITE_ONCE(ring->k->dead, 1);
 	wake_up_all(&ring->wq);

@@ -60,7 +60,7 @@ void zerofs_ring_seg(struct zerofs_ring *ring, u32 index, struct zerofs_seg *ret
 /* The answer peeked at is done with, and the bytes it pointed at. Completion lock. */
 void zerofs_ring_rsp_done(struct zerofs_ring *ring);
 
-/* No more requests or answers; wakes everybody. Both locks. */
+/* No more requests or answers; wakes everybody. The first reason stays. Both locks. */
 void zerofs_ring_kill(struct zerofs_ring *ring, int err);
 
 /* The arena's ring of free write extents, consumer side. */

@@ -205,7 +205,7 @@ int zerofs_state_event(struct zerofs_session *s, enum zerofs_event ev, int err)
 
 	gate = zerofs_state_gate(s);
 	list_for_each_entry(dev, &s->devs, node) {
-		zerofs_dev_set_gate(dev, gate, s->arena);
+		zerofs_dev_set_gate(dev, gate, s->arena, err);
 		if (ev == ZEROFS_EV_RELEASE || ev == ZEROFS_EV_SUPERSEDE || ev == ZEROFS_EV_FAIL)
 			zerofs_dev_unbind(dev, err);
 	}
