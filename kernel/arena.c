@@ -16,6 +16,8 @@
 #include "compat/compat.h"
 
 #define PIN_BATCH 512
+/* More than this kvmalloc() does not give, and complains aloud: 1 TiB of 4 KiB pages. */
+#define MAX_PAGES (INT_MAX / sizeof(struct page *))
 
 /* An arena is a shmem file that cannot be cut short under the daemon that inherits it. */
 static bool file_ok(struct file *file, u64 offset, u64 length)
@@ -73,7 +75,7 @@ int zerofs_arena_pin(struct file *file, u64 offset, u64 address, u64 length,
 
 	if (!length || !PAGE_ALIGNED(offset) || !PAGE_ALIGNED(address) || !PAGE_ALIGNED(length))
 		return -EINVAL;
-	if (address + length < address || length >> PAGE_SHIFT > INT_MAX)
+	if (address + length < address || length >> PAGE_SHIFT > MAX_PAGES)
 		return -EINVAL;
 	if (!file_ok(file, offset, length))
 		return -EINVAL;

@@ -295,7 +295,7 @@ struct zerofs_reg_arena {
 	__u32	flags;		/* 0 */
 	__u64	offset;		/* of the region in that file, page aligned */
 	__u64	address;	/* where the caller has mapped that offset, shared and writable */
-	__u64	length;		/* bytes, page aligned */
+	__u64	length;		/* bytes, page aligned, less than 1 TiB */
 	__u32	buf_off;	/* out: of the BUF ring within the session's RW map */
 	__u32	rw_len;		/* out: bytes of the session's RW map */
 };

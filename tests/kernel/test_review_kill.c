@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A daemon that did nothing wrong must not be taken for one that broke the contract.
+ * A daemon that did nothing wrong must not be taken for one that broke the contract, and what it
+ * asks for must not make the kernel complain. (That it complained fails the test from outside.)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -14,6 +16,7 @@
 
 #define KIB    1024UL
 #define MIB    (1024 * KIB)
+#define TIB    (MIB * MIB)
 #define ROUNDS 5
 
 struct del {
@@ -127,9 +130,31 @@ static void answer_while_failed(void)
 	}
 }
 
+/* The list of its pages would be more than the kernel allocates, and it says so loudly. */
+static void huge_arena(void)
+{
+	const uint64_t len = TIB + 4 * KIB;
+	struct lab lab;
+	void *p;
+	int fd;
+
+	lab_init(&lab);
+	NEED_EQ(lab_create(&lab, 0), 0);
+	fd = kdev_arena_memfd(len);
+	NEED(fd >= 0);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	NEED(p != MAP_FAILED);
+	CHECK_EQ(kdev_reg_arena(&lab.d, fd, 0, p, len, 16), -EINVAL);
+	munmap(p, len);
+	close(fd);
+	lab_stop(&lab);
+	lab_free(&lab);
+}
+
 static const struct check_test tests[] = {
 	CHECK_TEST(answer_after_forced_delete),
 	CHECK_TEST(answer_while_failed),
+	CHECK_TEST(huge_arena),
 };
 
 int main(int argc, char **argv)
