@@ -352,15 +352,15 @@ static bool ready(struct zerofs_session *s)
 }
 
 /*
- * Whether nothing that was acknowledged is missing. What was declared durable must be there; what
- * was acknowledged beyond that lies in the earlier daemon's arena and nowhere else for certain.
+ * Whether nothing that was acknowledged is missing. All of it must have been found, and what was
+ * not declared durable lies in the earlier daemon's arena and nowhere else for certain.
  */
 static bool believe(struct zerofs_session *s, const struct zerofs_resume *arg)
 {
 	u64 acked = atomic64_read(&s->marks.acked);
 	u64 flushed = atomic64_read(&s->marks.flushed);
 
-	if (arg->result != ZEROFS_RESUME_INTACT || arg->recovered_wno < flushed)
+	if (arg->result != ZEROFS_RESUME_INTACT || arg->recovered_wno < max(acked, flushed))
 		return false;
 	return acked <= flushed || (s->conn->took_arena && arg->flags & ZEROFS_RESUME_ADOPTED);
 }

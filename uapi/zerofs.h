@@ -252,12 +252,17 @@ struct zerofs_attach {
 /* zerofs_resume.flags */
 #define ZEROFS_RESUME_ADOPTED	(1U << 0)	/* the arena's whole index was adopted */
 
+/*
+ * INTACT is believed only if nothing that was acknowledged is missing: recovered_wno is not below
+ * acked_wno or flushed_wno and, if more was acknowledged than flushed, this attach took ARENA_FD
+ * and says ADOPTED.
+ */
 struct zerofs_resume {
 	__u32	len;
 	__u32	flags;
 	__u32	result;
 	__u32	state;		/* out: LIVE or CACHE_LOST */
-	__u64	recovered_wno;
+	__u64	recovered_wno;	/* store and arena together hold everything up to here */
 };
 
 /* zerofs_add_dev.flags */

@@ -384,7 +384,7 @@ static void try_resume(bool take, uint32_t result, uint32_t flags, uint64_t reco
 static void intact_needs_flushed_adopted_and_taken(void)
 {
 	try_resume(true, ZEROFS_RESUME_INTACT, ZEROFS_RESUME_ADOPTED, 3, ZEROFS_S_LIVE);
-	try_resume(true, ZEROFS_RESUME_INTACT, ZEROFS_RESUME_ADOPTED, 2, ZEROFS_S_LIVE);
+	try_resume(true, ZEROFS_RESUME_INTACT, ZEROFS_RESUME_ADOPTED, 2, ZEROFS_S_CACHE_LOST);
 	try_resume(true, ZEROFS_RESUME_INTACT, ZEROFS_RESUME_ADOPTED, 1, ZEROFS_S_CACHE_LOST);
 	try_resume(true, ZEROFS_RESUME_INTACT, 0, 3, ZEROFS_S_CACHE_LOST);
 	try_resume(false, ZEROFS_RESUME_INTACT, ZEROFS_RESUME_ADOPTED, 3, ZEROFS_S_CACHE_LOST);
