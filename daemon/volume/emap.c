@@ -397,12 +397,11 @@ void emap_punch(struct emap *m, struct emap_dev *d, uint64_t lba, uint64_t n)
 	}
 }
 
-bool emap_find(struct emap *m, struct emap_dev *d, uint64_t lba, uint32_t n, struct emap_ext *ret)
+bool emap_find(struct emap_dev *d, uint64_t lba, uint32_t n, struct emap_ext *ret)
 {
 	struct emap_leaf *l = emap_leaf(d, lba >> EMAP_LEAF_SHIFT);
 	uint32_t start = lba & LEAF_MASK, i;
 
-	(void)m;
 	if (n > EMAP_LEAF_BLOCKS - start)
 		n = EMAP_LEAF_BLOCKS - start;
 	ret->nblocks = n;

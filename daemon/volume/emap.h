@@ -120,7 +120,7 @@ void emap_punch(struct emap *m, struct emap_dev *d, uint64_t lba, uint64_t n);
  * What is at @lba: true and the piece from @lba on, cut to @n blocks; or false and in ret->nblocks
  * the number of blocks, up to @n, that are not in the map. Never looks past the leaf.
  */
-bool emap_find(struct emap *m, struct emap_dev *d, uint64_t lba, uint32_t n, struct emap_ext *ret);
+bool emap_find(struct emap_dev *d, uint64_t lba, uint32_t n, struct emap_ext *ret);
 
 /* The leaf @no, or NULL. Valid until the map changes. */
 struct emap_leaf *emap_leaf(struct emap_dev *d, uint64_t no);

@@ -56,10 +56,7 @@ static void unpin_all(struct volume *v, struct io_req *io)
 	io->nsegs = 0;
 }
 
-/*
- * True: the piece became part of the last seg, and needs no pin of its own. @owner: equal for what
- * shares a pin.
- */
+/* Does a piece at @off go on where the last seg ends, in the same extent or cache entry? */
 static bool joins(const struct volume *v, const struct io_req *io, uint64_t off)
 {
 	const struct io_seg *last = io->nsegs ? &io->segs[io->nsegs - 1] : NULL;
@@ -143,7 +140,7 @@ static int look_up(struct volume *v, struct plan *p)
 
 	io->nsegs = 0;
 	for (; lba < end; lba += e.nblocks) {
-		if (emap_find(&v->overlay, over, lba, end - lba, &e)) {
+		if (emap_find(over, lba, end - lba, &e)) {
 			if (e.kind == EMAP_ZERO) {
 				add_zero(io, e.nblocks);
 			} else {
@@ -154,7 +151,7 @@ static int look_up(struct volume *v, struct plan *p)
 			}
 			continue;
 		}
-		if (!emap_find(&v->base, base, lba, e.nblocks, &e)) {
+		if (!emap_find(base, lba, e.nblocks, &e)) {
 			add_zero(io, e.nblocks);
 			continue;
 		}

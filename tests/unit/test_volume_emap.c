@@ -62,13 +62,13 @@ static void set(struct emap *m, struct emap_dev *d, uint64_t lba, uint32_t n, ui
 		cells[lba + i] = (struct cell){ e.kind, where(&e, i), wno };
 }
 
-static void compare(struct emap *m, struct emap_dev *d)
+static void compare(struct emap_dev *d)
 {
 	struct emap_ext e;
 	uint64_t lba, i;
 
 	for (lba = 0; lba < BLOCKS; lba += e.nblocks) {
-		bool found = emap_find(m, d, lba, 1 + testrand_below(BLOCKS - lba), &e);
+		bool found = emap_find(d, lba, 1 + testrand_below(BLOCKS - lba), &e);
 
 		assert_true(e.nblocks > 0);
 		for (i = 0; i < e.nblocks; i++) {
@@ -121,7 +121,7 @@ static void test_random(void **state)
 		}
 		assert_int_equal(emap_check(&m), 0);
 		if (i % 100 == 0)
-			compare(&m, d);
+			compare(d);
 	}
 	for (i = 0; i < BLOCKS; i++)
 		live += cells[i].kind != 255;
