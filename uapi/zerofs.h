@@ -67,7 +67,8 @@ enum zerofs_op {
 #define ZEROFS_REQ_NOUNMAP	(1U << 4)
 #define ZEROFS_REQ_SWAP		(1U << 5)
 #define ZEROFS_REQ_FAILFAST	(1U << 6)
-#define ZEROFS_REQ_REISSUED	(1U << 7)	/* was delivered to an earlier daemon and never answered */
+/* was delivered to an earlier daemon and never answered */
+#define ZEROFS_REQ_REISSUED	(1U << 7)
 #define ZEROFS_REQ_LAST		(1U << 8)	/* last of its batch */
 
 /**
@@ -192,7 +193,7 @@ enum zerofs_state {
 	ZEROFS_S_DETACHED	= 1,	/* no daemon; I/O is held until grace ends */
 	ZEROFS_S_RECOVERING	= 2,	/* a daemon attached and has not said RESUME */
 	ZEROFS_S_FAILED		= 3,	/* grace ran out, or FAIL: all I/O fails */
-	ZEROFS_S_CACHE_LOST	= 4,	/* acknowledged writes are gone: all I/O fails until CLEAR */
+	ZEROFS_S_CACHE_LOST	= 4,	/* acked writes are gone: all I/O fails until CLEAR */
 	ZEROFS_S_SUPERSEDED	= 5,	/* another host owns the volume: all I/O fails, for good */
 	ZEROFS_S_NR		= 6,
 };
@@ -410,27 +411,31 @@ struct zerofs_enter {
 };
 #define ZEROFS_ENTER_STARVED	(1U << 0)	/* a write waits for a BUF */
 
+/*
+ * DEL_DEV, FAIL, CLEAR, LIST and the INFOs may name any session; the rest act on the caller's own.
+ * SUPERSEDE and KICK (BUFs were posted) ignore the id. ENTER is for a queue's descriptor.
+ */
 #define ZEROFS_IOC		0xE5
 #define ZEROFS_IOC_VERSION	_IOWR(ZEROFS_IOC, 0x00, struct zerofs_version)
 #define ZEROFS_IOC_CREATE	_IOWR(ZEROFS_IOC, 0x01, struct zerofs_create)
 #define ZEROFS_IOC_ATTACH	_IOWR(ZEROFS_IOC, 0x02, struct zerofs_attach)
 #define ZEROFS_IOC_RESUME	_IOWR(ZEROFS_IOC, 0x03, struct zerofs_resume)
-#define ZEROFS_IOC_SUPERSEDE	_IOWR(ZEROFS_IOC, 0x04, struct zerofs_session_cmd)	/* own session; id ignored */
+#define ZEROFS_IOC_SUPERSEDE	_IOWR(ZEROFS_IOC, 0x04, struct zerofs_session_cmd)
 #define ZEROFS_IOC_ADD_DEV	_IOWR(ZEROFS_IOC, 0x05, struct zerofs_add_dev)
 #define ZEROFS_IOC_START_DEV	_IOWR(ZEROFS_IOC, 0x06, struct zerofs_dev_cmd)
-#define ZEROFS_IOC_DEL_DEV	_IOWR(ZEROFS_IOC, 0x07, struct zerofs_dev_cmd)	/* any session's */
+#define ZEROFS_IOC_DEL_DEV	_IOWR(ZEROFS_IOC, 0x07, struct zerofs_dev_cmd)
 #define ZEROFS_IOC_RESIZE	_IOWR(ZEROFS_IOC, 0x08, struct zerofs_dev_cmd)
 #define ZEROFS_IOC_SET_RO	_IOWR(ZEROFS_IOC, 0x09, struct zerofs_dev_cmd)
 #define ZEROFS_IOC_REG_ARENA	_IOWR(ZEROFS_IOC, 0x0a, struct zerofs_reg_arena)
 #define ZEROFS_IOC_ARENA_FD	_IOWR(ZEROFS_IOC, 0x0b, struct zerofs_fd)
 #define ZEROFS_IOC_QUEUE_FD	_IOWR(ZEROFS_IOC, 0x0c, struct zerofs_queue_fd)
-#define ZEROFS_IOC_FAIL		_IOWR(ZEROFS_IOC, 0x0d, struct zerofs_session_cmd)	/* any session's */
-#define ZEROFS_IOC_CLEAR	_IOWR(ZEROFS_IOC, 0x0e, struct zerofs_session_cmd)	/* any session's */
+#define ZEROFS_IOC_FAIL		_IOWR(ZEROFS_IOC, 0x0d, struct zerofs_session_cmd)
+#define ZEROFS_IOC_CLEAR	_IOWR(ZEROFS_IOC, 0x0e, struct zerofs_session_cmd)
 #define ZEROFS_IOC_RECALL	_IOWR(ZEROFS_IOC, 0x0f, struct zerofs_recall)
 #define ZEROFS_IOC_LIST		_IOWR(ZEROFS_IOC, 0x10, struct zerofs_list)
 #define ZEROFS_IOC_SESSION_INFO	_IOWR(ZEROFS_IOC, 0x11, struct zerofs_session_info)
 #define ZEROFS_IOC_DEV_INFO	_IOWR(ZEROFS_IOC, 0x12, struct zerofs_dev_info)
-#define ZEROFS_IOC_KICK		_IOWR(ZEROFS_IOC, 0x13, struct zerofs_session_cmd)	/* own session: BUFs were posted */
-#define ZEROFS_IOC_ENTER	_IOWR(ZEROFS_IOC, 0x20, struct zerofs_enter)	/* queue fd only */
+#define ZEROFS_IOC_KICK		_IOWR(ZEROFS_IOC, 0x13, struct zerofs_session_cmd)
+#define ZEROFS_IOC_ENTER	_IOWR(ZEROFS_IOC, 0x20, struct zerofs_enter)
 
 #endif /* _UAPI_ZEROFS_H */

@@ -90,7 +90,7 @@ static void *host_timer(void *arg)
 		if (at <= now && now >= h->timer_floor) {
 			h->timer_floor = now + HOST_TICK_US;
 			volume_tick(h->volume);
-			/* An unlock wakes whoever waits for what was done, and lets others have a turn. */
+			/* An unlock wakes whoever waits for what was done. */
 			core_unlock(&h->core);
 			core_lock(&h->core);
 			continue;

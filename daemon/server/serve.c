@@ -405,7 +405,7 @@ static int start(struct serve *s, char *err)
 	host_talk(s->host);
 	core_lock(&s->host->core);
 	s->ready = true;
-	/* A signal that came late in the start means an orderly stop, which has to wait for things. */
+	/* A signal late in the start means an orderly stop, which has to wait. */
 	s->host->stop = s->superseded;
 	s->meta.phase = "serving";
 	core_unlock(&s->host->core);
@@ -638,7 +638,7 @@ static int main_loop(struct serve *s, char *err)
 static void finish(struct serve *s)
 {
 	if (s->host) {
-		/* Requests under way name memory that is freed below; no new ones may follow them. */
+		/* Requests under way name memory that is freed below: no new ones. */
 		host_stop_timer(s->host);
 		core_lock(&s->host->core);
 		s->host->stop = false;
