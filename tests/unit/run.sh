@@ -17,6 +17,8 @@ fi
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+# The seeded worlds have one thread: under TSan one seed says what there is to say, at a tenth of the speed.
+[ "$variant" = tsan ] && export SEEDS=${SEEDS:-1}
 export variant log
 
 run_one() {
