@@ -160,7 +160,8 @@ int control_open(struct control **ret, const char *dir, const char *name, char *
 err:
 	if (rc == -EADDRINUSE)
 		snprintf(err, len,
-			 "another volume called '%s' is served on this host; see: zerofs list",
+			 "a daemon serves a volume called '%s' on this host already; see: zerofs "
+			 "list",
 			 name);
 	else
 		snprintf(err, len, "cannot listen at %s/%s.sock: %s", dir, name, strerror(-rc));
