@@ -220,8 +220,10 @@ int lab_attach(struct lab *lab, uint32_t grace_ms, bool take_arena, uint32_t res
 	err = err ? err : lab_queues(lab);
 	if (err)
 		return err;
+	/* A flush may have covered writes whose answers were never taken: either may be ahead. */
 	if (recovered_wno == UINT64_MAX)
-		recovered_wno = info->acked_wno;
+		recovered_wno = info->acked_wno > info->flushed_wno ? info->acked_wno :
+								      info->flushed_wno;
 	err = kdev_resume(&lab->d, result, flags, recovered_wno, ret_state);
 	if (!err && *ret_state == ZEROFS_S_LIVE)
 		lab_run(lab);
