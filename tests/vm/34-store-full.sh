@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# vm-limit: 150
+# vm-limit: 240
 # DESCRIPTION: the store's file system is full: FLUSH waits, status says why, no I/O fails; a daemon killed in that state
 # loses nothing either; when room is made all goes on by itself, and what was written is there after a restart.
-# Made to fail once by making the file system large enough: the FLUSH returned before there was reason to.
+# Seen to fail with a daemon that answers a FLUSH at once.
 . tests/vm/lib.sh
 z_setup
 Z_STORE=$Z/small
@@ -37,7 +37,8 @@ mount -o remount,size=64M "$Z_STORE"
 zt_say "room made"
 # Its first object may have found room or not; then it says so and goes, and the next one comes up.
 z_ready f || { zt_say "gave up: $(tail -1 "$Z/f.log")"; z_start f; }
-[ "$(z_rc flush 30)" = 0 ] || { cat "$Z/flush.out"; zt_fail "the FLUSH failed"; }
+z_rc flush 30
+[ "$Z_RC" = 0 ] || { cat "$Z/flush.out"; zt_fail "the FLUSH failed"; }
 z_is f LIVE
 check() {
 	z_same "$dev" 0 1024 first || zt_fail "$1: first"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# vm-limit: 120
+# vm-limit: 240
 # DESCRIPTION: a bit flips, an object is cut short or missing under a served volume: EIO for what lay in it and nothing else,
 # never a wrong byte; put back, all reads well again.
-# Made to fail once by flipping a bit and expecting the range to read well.
+# Seen to fail with a daemon that decrypts without looking at the tag.
 . tests/vm/lib.sh
 z_setup
 z_format c --size 64M
@@ -109,21 +109,35 @@ for area in 0 1 2; do
 	objects | comm -13 "$Z/before" - | grep /seg/ | tail -1 > "$Z/object.$area"
 done
 z_kill t
-for area in 1 2; do
-	object=$(cat "$Z/object.$area")
-	for how in missing short flipped; do
-		mv "$object" "$Z/good"
-		case $how in
-		short) head -c 1000 "$Z/good" > "$object" ;;
-		flipped) cp "$Z/good" "$object" && flip "$object" 40 ;;
-		esac
-		if z_try_start t; then zt_fail "segment of area $area $how: served all the same"; fi
-		zt_say "segment of area $area $how: $(tail -1 "$Z/t.log")"
-		grep -q '^zerofs: ' <(tail -1 "$Z/t.log") || zt_fail "no line that says why"
-		mv "$Z/good" "$object"
-	done
-done
+refused() { # AREA missing|short|flipped
+	local object
+	object=$(cat "$Z/object.$1")
+	mv "$object" "$Z/good"
+	case $2 in
+	short) head -c 1000 "$Z/good" > "$object" ;;
+	flipped) cp "$Z/good" "$object" && flip "$object" 40 ;;
+	esac
+	if z_try_start t; then zt_fail "segment of area $1 $2: served all the same"; fi
+	zt_say "segment of area $1 $2: $(tail -1 "$Z/t.log")"
+	grep -q '^zerofs: ' <(tail -1 "$Z/t.log") || zt_fail "no line that says why"
+	mv "$Z/good" "$object"
+}
+for how in missing short flipped; do refused 1 $how; done
+for how in short flipped; do refused 2 $how; done
 z_start t
 z_is t LIVE
 for area in 0 1 2; do z_same "$dev" $((area * 1000)) 64 tail$area || zt_fail "area $area is gone"; done
+
+# The very end of the log missing looks like a log that ends there; but the module knows what was flushed.
+objects > "$Z/before"
+z_put "$dev" 3000 64 tail3
+z_flush "$dev"
+z_kill t
+objects | comm -13 "$Z/before" - | grep /seg/ | xargs rm
+z_start t
+z_is t CACHE_LOST
+z_eio z_flush "$dev"
+zerofs clear t
+for area in 0 1 2; do z_same "$dev" $((area * 1000)) 64 tail$area || zt_fail "area $area is gone"; done
+z_zero "$dev" 3000 64 || zt_fail "what is gone does not read as if it had never been"
 z_stop t

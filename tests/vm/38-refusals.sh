@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# vm-limit: 120
+# vm-limit: 240
 # DESCRIPTION: what cannot be served is refused in one line and loses nothing: a volume that is being served, a wrong key or
 # passphrase, no module, another ABI, no permission, no volume.
-# Made to fail once by serving another volume in place of the second serve.
+# Seen to fail when the second serve is of another volume.
 . tests/vm/lib.sh
 z_setup
 z_format v --size 64M

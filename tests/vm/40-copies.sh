@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# vm-limit: 120
+# vm-limit: 240
 # DESCRIPTION: one copy per byte each way with the real engine: hot reads and writes are copied once, by the kernel, and not
-# at all by the daemon; as many bytes come back as were asked for.
-# Made to fail once by reading the volume cold (the daemon copies out of the codec) and counting that as hot.
+# at all by the daemon. The daemon's share is what it counts itself and what a library between it and memcpy() counts.
+# Seen to fail with a daemon that copies the first piece of each read.
 . tests/vm/lib.sh
 z_setup
 z_format cp --size 64M
-z_start cp --memory 256M
+# Raw frames: what a codec moves about within itself is not a copy of ours, but the library would count it.
+Z_UNDER=(env "LD_PRELOAD=$ZT_TOP/build/tests/vm/copies.so" "COPIES=$Z/copies")
+z_start cp --memory 256M --zstd-level 0
 dev=$(z_dev cp)
 
 # Counters: kernel and daemon, in bytes.
@@ -17,32 +19,35 @@ snap() {
 	for a in bytes_read bytes_write bytes_copied_read bytes_copied_write reissued; do
 		c[$a]=$(z_counter "$dev" $a)
 	done
+	# First, since asking the daemon makes it copy its answer.
+	c[memcpy]=$(od -An -tu8 -N8 "$Z/copies")
 	c[daemon_read]=$(z_json cp .bytes_copied_read)
 	c[daemon_write]=$(z_json cp .bytes_copied_write)
 }
 run() { # NAME rw bs
-	fio --name=c --filename="$dev" --rw="$2" --bs="$3" --direct=1 --ioengine=libaio --iodepth=16 --size=16M \
+	fio --name=c --filename="$dev" --rw="$2" --bs="$3" --direct=1 --ioengine=libaio --iodepth=16 --size=8M \
 		--output-format=terse --output="$Z/fio.out" || zt_fail "fio $1"
 }
-# total read|write: sets copied and asked to what the counters say now
-total() {
-	copied=$((${c[bytes_copied_$1]} + ${c[daemon_$1]}))
-	asked=${c[bytes_$1]}
-}
-# ratio read|write: of what happened since total
-ratio() {
-	local n=$copied m=$asked r
+# begin read|write, then ratio read|write: of what happened in between
+begin() {
 	snap
-	total "$1"
-	n=$((copied - n)) m=$((asked - m))
-	r=$(bc <<< "scale=3; $n / $m")
-	zt_say "$1_copied_per_byte: $n bytes copied for $m: $r"
-	[ $m -ge $((32 << 20)) ] || zt_fail "fio did not $1 what it was to"
-	[ $n = $m ] || zt_fail "$1: $r copies per byte"
+	kernel=${c[bytes_copied_$1]} daemon=${c[daemon_$1]} asked=${c[bytes_$1]}
+	before=$(od -An -tu8 -N8 "$Z/copies")
+}
+ratio() {
+	local n m moved
+	snap
+	moved=$((${c[memcpy]} - before))
+	m=$((${c[bytes_$1]} - asked))
+	n=$((${c[bytes_copied_$1]} - kernel + ${c[daemon_$1]} - daemon))
+	zt_say "$1_copied_per_byte: $n bytes copied for $m: $(bc <<< "scale=3; $n / $m"); the daemon's memcpy: $moved"
+	[ $m -ge $((16 << 20)) ] || zt_fail "fio did not $1 what it was to"
+	[ $n = $m ] || zt_fail "not one copy per byte"
+	# Tables and lists of the engine grow now and then; a hundredth of the data is far from a copy of it.
+	[ $moved -lt $((m / 100)) ] || zt_fail "the daemon copies"
 }
 
-snap
-total write
+begin write
 run "random write" randwrite 4k
 run "sequential write" write 128k
 z_flush "$dev"
@@ -51,8 +56,7 @@ ratio write
 # Everything into the cache, then hot.
 run "warm-up" read 128k
 run "warm-up" randread 4k
-snap
-total read
+begin read
 run "random read" randread 4k
 run "sequential read" read 128k
 ratio read

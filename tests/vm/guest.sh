@@ -26,7 +26,8 @@ leftovers() {
 	local p
 	p=$(awk '$2 ~ /^\/dev\/zerofs/ { print $2 }' /proc/mounts | head -1)
 	[ -n "$p" ] && { echo "$p is still mounted"; return; }
-	p=$(pgrep -x zerofs | tr '\n' ' ')
+	# Those with a program behind them: on 6.1 a kernel thread of the module has that name too.
+	p=$(for p in $(pgrep -x zerofs); do [ -e "/proc/$p/exe" ] && echo -n "$p "; done)
 	[ -n "$p" ] && { echo "daemons are still running: $p"; return; }
 	if [ -d /sys/module/zerofs ] && ! rmmod zerofs 2>/dev/null; then
 		echo "the module cannot be unloaded"

@@ -14,6 +14,8 @@
 #   z_fails PATTERN COMMAND...   the command must fail with one line on stderr that matches
 #   z_eio COMMAND...             the command must fail, and with an I/O error
 #   z_flush DEVICE               one FLUSH
+#
+# Each test says with what bug in the daemon, or change of the test, it was seen to fail.
 
 . tests/vm/guestlib.sh
 
@@ -168,10 +170,11 @@ z_bg() {
 		mv "$Z/$tag.rc.new" "$Z/$tag.rc"
 	) &
 }
-# z_rc NAME SECONDS: waits for it to end, prints its status.
+# z_rc NAME SECONDS: waits for it to end (the test fails if it does not), sets Z_RC to its status.
 z_rc() {
 	zt_wait "$2" test -e "$Z/$1.rc"
-	cut -d' ' -f1 "$Z/$1.rc"
+	# shellcheck disable=SC2034
+	Z_RC=$(cut -d' ' -f1 "$Z/$1.rc")
 }
 # z_running NAME: true while it runs.
 z_running() { [ ! -e "$Z/$1.rc" ]; }
