@@ -178,8 +178,12 @@ static void on_connection(struct serve *s, struct control *c)
 	const char *op;
 	json_t *req, *answer;
 	int conn;
+	int rc = control_accept(c, &conn, &req);
 
-	if (control_accept(c, &conn, &req))
+	/* What waits to be accepted would wake us again at once. */
+	if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS)
+		poll(NULL, 0, 100);
+	if (rc)
 		return;
 	op = json_string_value(json_object_get(req, "op"));
 	answer = on_request(s, conn, op ? op : "", req);
