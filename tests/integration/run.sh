@@ -5,7 +5,6 @@
 # or something else. Results to descriptor 3. With arguments: only these scripts.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-export ZT_TOP=$PWD PATH=$PWD/build:$PATH
 log=build/check/integration
 mkdir -p "$log"
 [ -e /proc/self/fd/3 ] || exec 3>&1
@@ -14,6 +13,8 @@ if ! make --no-print-directory -j2 build/zerofs > "$log/build.log" 2>&1; then
 	printf 'FAIL\tintegration\t0\tthe daemon does not build\n' >&3
 	exit 1
 fi
+# Only now: build/gcc is a folder, which make would take for the compiler.
+export ZT_TOP=$PWD PATH=$PWD/build:$PATH
 [ $# -gt 0 ] || set -- tests/integration/[0-9][0-9]-*.sh
 bad=0
 for t in "$@"; do
