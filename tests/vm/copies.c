@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * LD_PRELOAD library: counts what a program copies with memcpy() and memmove() in pieces of 4 KiB
- * and more, that is in blocks of a device, as a u64 at the start of the file $COPIES. Says whether a
- * daemon that claims to copy nothing does.
+ * and more, that is in blocks of a device, as a u64 at the start of the file $COPIES. Says
+ * whether a daemon that claims to copy nothing does.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
