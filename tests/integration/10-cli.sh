@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # DESCRIPTION: words, options and what is typed wrongly: every subcommand has a help text, an unknown word is answered with the
 # nearest known one, bad values are refused before anything is made; without the module each command says what to do.
-# Made to fail once by leaving the nearest word out of one message.
 . tests/integration/lib.sh
 cd "$ZT_TMP"
 

@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # DESCRIPTION: making a volume, its keys, and what is refused: a volume that is there, a wrong key or passphrase, a store that is
 # missing, full or not ours to write, damaged objects, which are named. Nothing refused changes a byte.
-# Made to fail once by letting `key list` print the slots before it has unlocked one.
 . tests/integration/lib.sh
 cd "$ZT_TMP"
 head -c 32 /dev/urandom > key

@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # DESCRIPTION: every subcommand has a man page that describes exactly the options that --help lists; zerofs(8) names every
 # subcommand.
-# Made to fail once by taking --grace out of zerofs-serve(8).
 . tests/integration/lib.sh
 
 for c in format serve status list stats detach fail clear device key; do

@@ -8,9 +8,6 @@
  * What a block may hold is known at all times, in memory that outlives the daemon: every write has
  * a stamp that only grows per block. A block holds a stamp between the last one acknowledged (or,
  * without adoption, the last one flushed) and the last one submitted.
- *
- * Made to fail once by not storing the index entry's valid word (adoption lost writes), and by
- * releasing a READ's frames before they were copied (wrong bytes, TSan report).
  */
 #include <errno.h>
 #include <fcntl.h>
