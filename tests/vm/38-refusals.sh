@@ -14,11 +14,11 @@ z_start v
 dev=$(z_dev v)
 z_put "$dev" 0 16 mine
 z_flush "$dev"
-z_fails '(served|in use|busy)' "${serve[@]}" --key-file "$Z/key" "$url"
+z_fails '(serve|in use|busy)' "${serve[@]}" --key-file "$Z/key" "$url"
 zt_say "with a state folder of its own it stops at the control socket, without that at the module"
 other=(zerofs serve --memory 160M --state-dir "$Z/state.other" --key-file "$Z/key" "$url")
-z_fails '(served|in use|busy)' "${other[@]}"
-z_fails '(served|in use|busy)' unshare -m sh -c 'mount -t tmpfs none /run/zerofs && exec "$@"' sh "${other[@]}"
+z_fails '(serve|in use|busy)' "${other[@]}"
+z_fails '(serve|in use|busy)' unshare -m sh -c 'mount -t tmpfs none /run/zerofs && exec "$@"' sh "${other[@]}"
 z_is v LIVE
 z_same "$dev" 0 16 mine || zt_fail "the first daemon was harmed"
 z_put "$dev" 16 16 more
