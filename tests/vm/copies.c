@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * LD_PRELOAD library: counts what a program copies with memcpy() and memmove() in pieces of 4 KiB
- * and more, that is in blocks of a device, as a u64 at the start of the file $COPIES. Says
- * whether a daemon that claims to copy nothing does.
+ * LD_PRELOAD library: counts what a program copies with memcpy() and memmove() in whole blocks of
+ * 4 KiB from or to a block's boundary, as a device's data lies in the arena, as a u64 at the start
+ * of the file $COPIES. Says whether a daemon that claims to copy nothing does. What the map's sorted
+ * leaves move when an extent goes in between is neither as long nor as aligned.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -41,7 +42,8 @@ static void *copy(void *to, const void *from, size_t len)
 	volatile unsigned char *t = to;
 	const unsigned char *f = from;
 
-	if (len >= LEAST && counter)
+	if (len && !(len % LEAST) && counter &&
+	    (!((uintptr_t)to % LEAST) || !((uintptr_t)from % LEAST)))
 		__atomic_fetch_add(counter, len, __ATOMIC_RELAXED);
 	if (real_memmove)
 		return real_memmove(to, from, len);
