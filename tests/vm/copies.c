@@ -2,8 +2,8 @@
 /*
  * LD_PRELOAD library: counts what a program copies with memcpy() and memmove() in whole blocks of
  * 4 KiB from or to a block's boundary, as a device's data lies in the arena, as a u64 at the start
- * of the file $COPIES. Says whether a daemon that claims to copy nothing does. What the map's sorted
- * leaves move when an extent goes in between is neither as long nor as aligned.
+ * of the file $COPIES. Says whether a daemon that claims to copy nothing does. What the map's
+ * sorted leaves move when an extent goes in between is neither as long nor as aligned.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
