@@ -3,7 +3,6 @@
 # vm-limit: 240
 # DESCRIPTION: one copy per byte each way with the real engine: hot reads and writes are copied once, by the kernel, and not
 # at all by the daemon. The daemon's share is what it counts itself and what a library between it and memcpy() counts.
-# Seen to fail with a daemon that copies the first piece of each read.
 . tests/vm/lib.sh
 z_setup
 z_format cp --size 64M

@@ -3,7 +3,6 @@
 # vm-limit: 240
 # vm-kernels: second
 # DESCRIPTION: the older kernel: module and daemon, fio --verify, ext4 with fsck, one kill -9 under load, restart.
-# Seen to fail with a daemon that says it adopted the arena and did not.
 . tests/vm/lib.sh
 z_setup
 z_format o --size 256M

@@ -15,7 +15,7 @@
 #   z_eio COMMAND...             the command must fail, and with an I/O error
 #   z_flush DEVICE               one FLUSH
 #
-# Each test says with what bug in the daemon, or change of the test, it was seen to fail.
+# Most tests say with what bug in the daemon, or change of the test, they were seen to fail.
 
 . tests/vm/guestlib.sh
 
