@@ -7,8 +7,7 @@
  * ASSUMPTION (tests/unit/test_jdev.c on the real one; tests/lib/jdisk.c plays what is worse):
  *   D1  a WRITE that has ended with 0 is durable as a whole, whatever was under way beside it
  *   D2  of a WRITE that has not ended, or has failed, any of its 512-byte sectors may be there
- *   after a
- *       power cut, in any order, and the others are what they were, or unreadable
+ *       after a power cut, in any order, and the others are what they were, or unreadable
  *   D3  nothing outside a WRITE's blocks changes
  *   D4  what has ended is seen by every READ submitted afterwards
  *
@@ -47,8 +46,7 @@ enum jdev_op {
  * @buf:	aligned to JDEV_BLOCK; the caller's, untouched by it until done()
  * @len:	bytes, a multiple of JDEV_BLOCK, within the device
  * @prepare:	WRITE, optional: called before the I/O, without the core lock, on another thread;
- *          	fills
- *		@buf. Not 0: nothing is written, and that is @res
+ *		fills @buf. Not 0: nothing is written, and that is @res
  * @res:	out: 0 or -errno; a short transfer is -EIO
  * @done:	core lock held
  */

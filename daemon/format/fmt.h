@@ -48,7 +48,7 @@ enum fmt_kind {
 	FMT_KIND_KEYS		= 5,
 	FMT_KIND_ARENA		= 6,
 	FMT_KIND_STATE		= 7,
-	FMT_KIND_JOURNAL	= 8,	/* reserved */
+	FMT_KIND_JOURNAL	= 8,
 	FMT_KIND_LEASE		= 9,	/* reserved */
 };
 

@@ -57,13 +57,11 @@ enum fmt_journal_op_kind {
 /**
  * struct fmt_journal_sb - superblock, host form
  * @generation:	the copy with the higher one counts; each write raises it, and goes to the copy that
- *             	does
- *		not count
+ *		does not count
  * @journal:	UUID of the journal
  * @size:	of file or partition as used
  * @start:	position of the oldest record that is needed; @start_prev: hash of the record before
- *        	it
- *		(zeros: none)
+ *		it (zeros: none)
  * @start_wno:	operations up to this number are in the store
  * @epoch:	of the last owner that found this journal to go on with the log
  * @clean:	everything is in the store, there is no record from @start on
@@ -97,14 +95,13 @@ struct fmt_journal_op {
  * @len:	of the whole record
  * @pos:	its position
  * @first, @last: numbers that it speaks for: those of its ops, which ascend, and between them
- * numbers that
- *		were never acknowledged
+ *		numbers that were never acknowledged. PAD: 0
  * @flushed_to:	operations up to this number were durable in journal or store before this was
- *             	written
- * @store_to:	... in the store
+ *		written
+ * @store_to:	... in the store: never beyond @flushed_to
  * @nr_ops, @nr_blocks: of table and payload
  * @prev:	hash of the record before it
- * @hash:	of this one, set by seal and open: BLAKE2b-128 of the 192 bytes
+ * @hash:	of this one, set by seal, peek and open: BLAKE2b-128 of the 192 bytes
  */
 struct fmt_journal_rec {
 	uint8_t type;		/* enum fmt_journal_type */
@@ -136,7 +133,7 @@ int fmt_journal_sb_open(struct fmt_journal_sb *ret, const void *p, size_t len, c
 /*
  * Makes a record in @out, r->len bytes, aligned or not: header, table, encrypted payload. @blocks:
  * nr_blocks pointers to 4096 bytes each, in the order of the ops. Sets r->len (PAD: as the caller
- * set it), r->hash.
+ * set it; only the first 4096 bytes are made, and are all that must be written), r->hash.
  * -EINVAL: what breaks the format's rules. Any thread.
  */
 int fmt_journal_seal(uint8_t *out, struct fmt_journal_rec *r, const struct fmt_journal_op *ops,
@@ -154,8 +151,8 @@ int fmt_journal_peek(struct fmt_journal_rec *ret, const void *p, size_t len, con
 /*
  * A whole record of @len bytes at @p (len as peek said): authenticates header and table, fills
  * @ops (room for nr_ops), and checks the tag of every block of payload. With @payload not NULL the
- * blocks are decrypted to it (nr_blocks * 4096 bytes). -EBADMSG: torn, rotten or forged; nothing of
- * it counts.
+ * blocks are decrypted to it (nr_blocks * 4096 bytes). Of a PAD the first 4096 bytes are enough.
+ * -EBADMSG: torn, rotten or forged; nothing of it counts.
  */
 int fmt_journal_open(struct fmt_journal_rec *ret, struct fmt_journal_op *ops, uint8_t *payload,
 		     const void *p, size_t len, const uint8_t uuid[16], const uint8_t journal[16],

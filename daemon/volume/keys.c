@@ -302,6 +302,7 @@ static int fill_keys(struct keyring *kr)
 		[KEYS_HEAD] = FMT_CTX_HEAD,
 		[KEYS_MANIFEST] = FMT_CTX_MANIFEST,
 		[KEYS_RUN] = FMT_CTX_RUN,
+		[KEYS_JOURNAL] = FMT_CTX_JOURNAL,
 	};
 	int rc = 0;
 
