@@ -227,7 +227,8 @@ static bool rec_ok(const struct fmt_journal_rec *r)
 		return false;
 	switch (r->type) {
 	case FMT_JOURNAL_OPS:
-		return r->first && r->first <= r->last && r->last < MAX_NO && r->nr_ops &&
+		/* without operations: numbers that nobody was given */
+		return r->first && r->first <= r->last && r->last < MAX_NO &&
 		       r->nr_ops <= FMT_JOURNAL_MAX_OPS && r->nr_blocks <= FMT_JOURNAL_MAX_BLOCKS &&
 		       r->len == head_len(r) + r->nr_blocks * FMT_JOURNAL_BLOCK;
 	case FMT_JOURNAL_PAD:

@@ -31,8 +31,8 @@
 
 /* Bytes of the part before the payload: header, table, zeros to a multiple of 4096. */
 #define FMT_JOURNAL_HEAD_LEN(ops, blocks)                                                          \
-	((FMT_JOURNAL_HDR_LEN + (ops) * FMT_JOURNAL_OP_LEN + (blocks) * FMT_TAG_LEN +               \
-	  FMT_JOURNAL_BLOCK - 1) /                                                                  \
+	((FMT_JOURNAL_HDR_LEN + (ops) * FMT_JOURNAL_OP_LEN + (blocks) * FMT_TAG_LEN +              \
+	  FMT_JOURNAL_BLOCK - 1) /                                                                 \
 	 FMT_JOURNAL_BLOCK * FMT_JOURNAL_BLOCK)
 #define FMT_JOURNAL_MAX_LEN                                                                        \
 	(FMT_JOURNAL_HEAD_LEN(FMT_JOURNAL_MAX_OPS, FMT_JOURNAL_MAX_BLOCKS) +                       \

@@ -422,6 +422,65 @@ uint32_t arena_trim(struct arena *a, uint64_t wno)
 	return freed;
 }
 
+static const struct arena_use *use_at(const struct arena *a, uint32_t place)
+{
+	return &a->ring[(a->ring_head + (uint64_t)place) % a->geo.nr_entries];
+}
+
+uint32_t arena_after(const struct arena *a, uint64_t wno)
+{
+	uint32_t lo = 0, hi = a->ring_len;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (use_at(a, mid)->wno <= wno)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+bool arena_nth(const struct arena *a, uint32_t place, struct fmt_arena_rec *ret)
+{
+	const struct arena_use *u;
+
+	if (place >= a->ring_len)
+		return false;
+	u = use_at(a, place);
+	return fmt_arena_get(ret, &a->index[u->slot], &a->geo) == 1 && ret->wno == u->wno;
+}
+
+void arena_close(struct arena *a)
+{
+	uint32_t ext = a->own - 1;
+
+	if (!a->own)
+		return;
+	a->own = 0;
+	a->exts[ext].state = ARENA_CLOSED;
+	a->nr_posted--;
+	settle(a, ext);
+}
+
+bool arena_place(struct arena *a, uint64_t len, uint64_t *ret_off)
+{
+	uint32_t ext;
+
+	if (a->own && a->own_used + len > a->geo.extent_len)
+		arena_close(a);
+	if (!a->own) {
+		if (!arena_take(a, &ext))
+			return false;
+		a->own = ext + 1;
+		a->own_used = 0;
+	}
+	*ret_off = arena_ext_off(a, a->own - 1) + a->own_used;
+	a->own_used += len;
+	return true;
+}
+
 void arena_pin(struct arena *a, uint32_t ext)
 {
 	a->exts[ext].pins++;

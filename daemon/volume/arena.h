@@ -76,6 +76,8 @@ struct arena {
 	uint32_t ring_head, ring_len;	/* geo.nr_entries places */
 	uint32_t *queue_cur;		/* extent + 1, by queue; 0 = none */
 	uint32_t nr_queues;
+	uint32_t own;			/* arena_place(): extent + 1, 0 = none, and ... */
+	uint64_t own_used;		/* ... how much of it is taken */
 	uint64_t heap_bytes;
 };
 
@@ -132,6 +134,21 @@ void arena_record(struct arena *a, const struct fmt_arena_rec *r);
 
 /* Clears the entries with numbers up to @wno. Returns how many extents became free. */
 uint32_t arena_trim(struct arena *a, uint64_t wno);
+
+/*
+ * The entries in use, in order: the place of the first with a number beyond @wno (ring_len: there
+ * is none); the record at a place. False: there is none, or the entry is not what was written.
+ */
+uint32_t arena_after(const struct arena *a, uint64_t wno);
+bool arena_nth(const struct arena *a, uint32_t place, struct fmt_arena_rec *ret);
+
+/*
+ * Room for @len bytes (at most an extent's length) for a write that did not come from the kernel;
+ * false: no extent is free. arena_close(): the extent taken last may go round again once it is
+ * trimmed.
+ */
+bool arena_place(struct arena *a, uint64_t len, uint64_t *ret_off);
+void arena_close(struct arena *a);
 
 /* The extent that holds byte @off of the data region; ~0: not in the write region. */
 uint32_t arena_ext_at(const struct arena *a, uint64_t off);

@@ -331,6 +331,8 @@ static void make_head(struct checkpoint *c)
 	*h = v->head;
 	h->version = c->m.version;
 	h->flags = c->clean ? FMT_HEAD_CLEAN : 0;
+	if (c->clean && h->journal_state == FMT_JOURNAL_OPEN)
+		h->journal_state = FMT_JOURNAL_CLEAN;
 	h->manifest_version = c->m.version;
 	h->manifest_id = c->m.id;
 	memcpy(h->manifest_hash, c->hash, sizeof(h->manifest_hash));

@@ -18,6 +18,7 @@
 #include "io.h"
 #include "volume/batch.h"
 #include "volume/checkpoint.h"
+#include "volume/journal.h"
 #include "volume/seal.h"
 #include "volume/uploader.h"
 #include "volume/vol.h"
@@ -31,15 +32,32 @@ static uint64_t waits_for(const struct io_req *io)
 static void answer(struct volume *v, struct io_req *io, int err)
 {
 	io->res = err;
-	io->dur = err ? 0 : v->committed_wno;
+	io->dur = err ? 0 : commit_durable_wno(v);
 	io->done(io);
+}
+
+uint64_t commit_durable_wno(const struct volume *v)
+{
+	const struct journal *j = v->journal;
+
+	/* a journal that has failed still holds what it held before */
+	if (v->o.flush_local && j && j->written > v->committed_wno)
+		return j->written;
+	return v->committed_wno;
+}
+
+uint64_t commit_wanted(const struct volume *v)
+{
+	return list_empty(&v->flushes) ?
+		       0 :
+		       waits_for(list_entry(v->flushes.prev, struct io_req, link));
 }
 
 void commit_wait(struct volume *v, struct io_req *io, uint64_t wno)
 {
 	struct io_req *at;
 
-	if (wno <= v->committed_wno) {
+	if (wno <= commit_durable_wno(v)) {
 		answer(v, io, 0);
 		return;
 	}
@@ -56,12 +74,14 @@ void commit_wait(struct volume *v, struct io_req *io, uint64_t wno)
 	list_add(&io->link, &v->flushes);
 }
 
-static void answer_waiters(struct volume *v)
+void commit_answer(struct volume *v)
 {
+	uint64_t durable = commit_durable_wno(v);
+
 	while (!list_empty(&v->flushes)) {
 		struct io_req *io = list_first_entry(&v->flushes, struct io_req, link);
 
-		if (waits_for(io) > v->committed_wno)
+		if (waits_for(io) > durable)
 			return;
 		list_del(&io->link);
 		v->nr_flushes--;
@@ -186,7 +206,8 @@ static void advance(struct volume *v)
 	}
 	if (!moved)
 		return;
-	answer_waiters(v);
+	journal_trim(v);
+	commit_answer(v);
 	commit_apply(v);
 }
 

@@ -24,6 +24,15 @@ void commit_apply(struct volume *v);
  */
 void commit_wait(struct volume *v, struct io_req *io, uint64_t wno);
 
+/* Everything up to this number is durable in the sense of the volume's flush mode. */
+uint64_t commit_durable_wno(const struct volume *v);
+
+/* The highest number that a FLUSH or FUA waits for, 0 = nobody waits. */
+uint64_t commit_wanted(const struct volume *v);
+
+/* Answers those who wait for what is durable now. */
+void commit_answer(struct volume *v);
+
 /* Ends all waiting requests with @err (superseded). */
 void commit_fail_waiters(struct volume *v, int err);
 

@@ -19,6 +19,8 @@
 #include "volume/batch.h"
 #include "volume/head.h"
 #include "volume/image.h"
+#include "volume/journal.h"
+#include "volume/jreplay.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/replay.h"
@@ -65,6 +67,7 @@ static int claim(struct volume *v, const struct fmt_head *old)
 	op->h.flags = 0;
 	op->h.keys_version = keys_version(v->kr);
 	op->h.created_us = clock_real_us(v->env.clock);
+	jreplay_claim(v, &op->h);
 	memcpy(op->h.nonce, v->nonce, sizeof(op->h.nonce));
 	head_create(op, VOL_TRIES);
 	err = op->finished ? 0 : v->env.wait(v->env.ctx, &op->finished);
@@ -94,6 +97,8 @@ static int take_ownership(struct volume *v)
 			continue;
 		if (!err)
 			err = check_head(v, &h);
+		if (!err)
+			err = jreplay_policy(v, &h);
 		if (!err)
 			err = claim(v, &h);
 	}
@@ -152,8 +157,20 @@ static bool others_wrote(const struct volume *v)
 	return false;
 }
 
-static int adopt(struct volume *v, uint64_t resume_wno, struct volume_recovery *ret)
+/*
+ * Arena and journal both go on from the commit point without a gap, so the one that goes further
+ * holds everything.
+ */
+static bool journal_goes_further(const struct volume *v)
 {
+	uint64_t arena = v->nr_adopt ? v->adopt[v->nr_adopt - 1].wno : 0;
+
+	return v->journal->written > v->committed_wno && v->journal->written > arena;
+}
+
+static int adopt(struct volume *v, const struct replay *walk, struct volume_recovery *ret)
+{
+	uint64_t resume_wno = walk->resume_wno;
 	const char *why = NULL;
 	uint32_t i;
 	int err;
@@ -164,6 +181,8 @@ static int adopt(struct volume *v, uint64_t resume_wno, struct volume_recovery *
 		why = "another host has written to the volume since";
 	else if (!adoptable(v, resume_wno))
 		why = "the arena's index is damaged";
+	else if (walk->continues && journal_goes_further(v))
+		why = "the journal goes further than the arena";
 	if (why) {
 		notice_say(&v->env, NOTICE_ERR, "%s: what the arena held beyond the store is lost",
 			   why);
@@ -191,6 +210,38 @@ static int adopt(struct volume *v, uint64_t resume_wno, struct volume_recovery *
 	return ret->adopted_entries ? batch_void(v, resume_wno - 1) : 0;
 }
 
+/* What neither store nor arena has. [waits] */
+static int replay_journal(struct volume *v, const struct replay *walk, struct volume_recovery *ret)
+{
+	struct journal *j = v->journal;
+	uint64_t last;
+	int err = 0;
+
+	if (!j)
+		return 0;
+	if (walk->continues && !ret->adopted && j->written > v->committed_wno) {
+		err = jreplay_run(v, walk->resume_wno, &ret->journal_ops, &last);
+		if (!err)
+			err = batch_void(v, walk->resume_wno - 1);
+		if (err)
+			return err;
+		ret->recovered_wno = last;
+		notice_say(&v->env, NOTICE_INFO,
+			   "%llu writes that the store lacked were taken from the journal",
+			   (unsigned long long)ret->journal_ops);
+	}
+	err = journal_start(j);
+	if (err == -EINTR || err == -ENOMEM)
+		return err;
+	if (err)
+		notice_say(
+			&v->env, NOTICE_ERR,
+			"the journal cannot be written (%s): a FLUSH returns when everything is in "
+			"the store",
+			notice_errno(err));
+	return 0;
+}
+
 int recover_run(struct volume *v, struct volume_recovery *ret)
 {
 	struct replay walk;
@@ -199,6 +250,8 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	memset(ret, 0, sizeof(*ret));
 	randombytes_buf(v->nonce, sizeof(v->nonce));
 	err = seen_load(v);
+	if (!err)
+		err = jreplay_open(v);
 	if (!err)
 		err = take_ownership(v);
 	if (!err)
@@ -229,10 +282,14 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	}
 	ret->durable_wno = v->committed_wno;
 	ret->recovered_wno = v->committed_wno;
-	err = adopt(v, walk.resume_wno, ret);
+	err = adopt(v, &walk, ret);
 	free(v->adopt);
 	v->adopt = NULL;
 	v->nr_adopt = 0;
+	if (err)
+		return err;
+	v->state = VOL_SERVING;
+	err = replay_journal(v, &walk, ret);
 	if (err)
 		return err;
 	ret->segments_replayed = walk.segments;

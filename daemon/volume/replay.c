@@ -24,6 +24,8 @@
 #include "base/crc32c.h"
 #include "format/fmt_name.h"
 #include "format/fmt_seg.h"
+#include "volume/journal.h"
+#include "volume/jreplay.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/vol.h"
@@ -251,6 +253,21 @@ static int continues(struct walk *w, const struct fmt_seg *seg)
 	return 0;
 }
 
+/* Whose log it was, and where it left that of our journal's owner. */
+static void note_fence(struct walk *w, const struct fmt_seg *seg)
+{
+	const struct journal *j = w->v->journal;
+	struct replay *out = w->out;
+
+	out->fence_seen = true;
+	memcpy(out->fence_journal, seg->journal, sizeof(out->fence_journal));
+	if (!j || out->left_seen || seg->epoch <= j->epoch ||
+	    !memcmp(seg->journal, j->sb.journal, sizeof(seg->journal)))
+		return;
+	out->left_seen = true;
+	out->left_wno = seg->wno_last;
+}
+
 /* An object in slot w->seq: applies it and moves on. 1: it is my own fence. */
 static int take_object(struct walk *w, struct sio *s)
 {
@@ -284,6 +301,7 @@ static int take_object(struct walk *w, struct sio *s)
 	if (seg.type == FMT_SEG_FENCE) {
 		if (seg.resume_wno > w->out->resume_wno)
 			w->out->resume_wno = seg.resume_wno;
+		note_fence(w, &seg);
 		went_over(w, &seg);
 		w->seq = seg.resume_at;
 		return 0;
@@ -403,6 +421,8 @@ static int put_fence(struct walk *w)
 	memcpy(f.uuid, v->uuid, sizeof(f.uuid));
 	memcpy(f.nonce, v->nonce, sizeof(f.nonce));
 	memcpy(f.prev_hash, v->chain, sizeof(f.prev_hash));
+	if (v->journal)
+		memcpy(f.journal, v->journal->sb.journal, sizeof(f.journal));
 	err = fmt_seg_seal(&b, &f, NULL, NULL, keys_get(v->kr, KEYS_HEADER));
 	if (!err) {
 		fmt_seg_footer(footer, crc32c(0, b.data, b.len));
@@ -456,6 +476,8 @@ int replay_walk(struct volume *v, struct replay *ret)
 		if (err != -ENOENT)
 			break;
 		err = check_gap(&w);
+		if (!err)
+			err = jreplay_judge(v, ret);
 		if (!err)
 			err = put_fence(&w);
 		if (err != -EEXIST)

@@ -5,7 +5,10 @@
 #ifndef VOLUME_REPLAY_H
 #define VOLUME_REPLAY_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "format/fmt.h"
 
 struct volume;
 
@@ -14,6 +17,15 @@ struct replay {
 	uint64_t segments;		/* applied */
 	uint64_t resume_wno;		/* numbers of this writer begin here */
 	uint64_t fence_seq, resume_at;
+	/* the last fence of an earlier owner that was passed, and its journal */
+	bool fence_seen;
+	uint8_t fence_journal[FMT_UUID_LEN];
+	/*
+	 * the first fence of somebody newer than our journal's owner, and what was in the log there
+	 */
+	bool left_seen;
+	uint64_t left_wno;
+	bool continues;			/* our journal goes on with the log (jreplay_judge()) */
 };
 
 /*

@@ -16,7 +16,7 @@
  *  V3 every overlay extent belongs to a batch that is open or on `batches`.
  *  V4 an overlay page lies in an extent of the arena that is not FREE.
  *  V5 a batch is PUT only if its seq < lowest_seq + window.
- *  V6 a waiting flush's number is > committed_wno.
+ *  V6 a waiting flush's number is > what is durable (commit_durable_wno()).
  *  V7 memory counters (sealed, fetch) are the sums over what they count.
  */
 #ifndef VOLUME_VOL_H
@@ -36,6 +36,7 @@
 
 struct batch;
 struct codec;
+struct journal;
 
 #define VOL_CODECS		8u	/* workers that can be in the codec at once */
 #define VOL_PUTS		8u	/* uploads under way at once */
@@ -88,6 +89,7 @@ struct volume {
 	struct volume_dev *devs;
 	struct fmt_dev *fdevs;		/* the same, as in the manifest */
 	uint32_t nr_devs;
+	uint64_t image_epoch;		/* of the manifest that was loaded */
 	uint32_t next_dev_id;
 
 	struct emap base, overlay;
@@ -127,6 +129,7 @@ struct volume {
 	uint64_t replay_from;
 	uint8_t replay_chain[FMT_HASH_LEN];	/* ... and hash of the object before that */
 	bool part_applied;		/* the base map is between two commit points */
+	struct journal *journal;	/* NULL: none */
 	struct list_head flushes;	/* FLUSH and FUA, by the number they wait for */
 	uint64_t nr_flushes;
 
@@ -177,6 +180,11 @@ void volume_pump(struct volume *v);
  * Posts free extents, takes up held and stalled requests: after anything was given back. (volume.c)
  */
 void volume_room(struct volume *v);
+
+/*
+ * Waits until something has ended that may have made room. -ESTALE: superseded. [waits] (volume.c)
+ */
+int volume_wait(struct volume *v);
 
 /* Something failed for want of memory: tick again in a moment. (volume.c) */
 void volume_retry(struct volume *v);

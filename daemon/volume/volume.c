@@ -15,6 +15,7 @@
 #include "volume/codec.h"
 #include "volume/commit.h"
 #include "volume/fetch.h"
+#include "volume/journal.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/read.h"
@@ -63,12 +64,13 @@ static int opts_check(const struct volume_opts *o)
 static uint64_t reserve_of(const struct volume_opts *o, uint64_t *ret_sealed, uint64_t *ret_fetch)
 {
 	uint64_t sealed = 2 * ((uint64_t)o->segment_bytes + (1u << 20)) + o->segment_bytes / 4;
+	uint64_t journal = o->flush_local ? JOURNAL_MEMORY : 0;
 
 	if (sealed < o->memory / 8)
 		sealed = o->memory / 8;
 	*ret_sealed = sealed;
 	*ret_fetch = o->memory / 64 < (4u << 20) ? 4u << 20 : o->memory / 64;
-	return sealed + *ret_fetch + VOL_CODECS * CODEC_MEMORY + o->memory / 16;
+	return sealed + *ret_fetch + journal + VOL_CODECS * CODEC_MEMORY + o->memory / 16;
 }
 
 static uint32_t queues(const struct volume_opts *o)
@@ -91,6 +93,8 @@ int volume_new(struct volume **ret, const struct volume_env *env, struct keyring
 	uint64_t need;
 	int err = opts_check(o);
 
+	if (!err && o->flush_local && !env->journal)
+		err = -EINVAL;
 	if (err)
 		return err;
 	err = plan(o, &geo, &need);
@@ -122,6 +126,12 @@ int volume_new(struct volume **ret, const struct volume_env *env, struct keyring
 	list_init(&v->stalled);
 	list_init(&v->fetches);
 	list_init(&v->fetching);
+	if (env->journal)
+		err = journal_new(v, env->journal);
+	if (err) {
+		volume_free(v);
+		return err;
+	}
 	*ret = v;
 	return 0;
 }
@@ -176,7 +186,6 @@ int volume_recover(struct volume *v, struct volume_recovery *ret)
 	err = recover_run(v, ret);
 	if (err)
 		return err;
-	v->state = VOL_SERVING;
 	volume_pump(v);
 	checkpoint_due(v);
 	return 0;
@@ -240,7 +249,7 @@ static int check(const struct volume *v, const struct io_req *io)
 
 static void flush(struct volume *v, struct io_req *io)
 {
-	if (batch_dirty(v))
+	if (batch_dirty(v) && !journal_answers(v))
 		v->open->urgent = true;
 	commit_wait(v, io, v->last_wno);
 	volume_pump(v);
@@ -294,6 +303,7 @@ void volume_pump(struct volume *v)
 		return;
 	if (batch_due(v, clock_mono_us(v->env.clock)) && batch_cut(v))
 		volume_retry(v);
+	journal_pump(v);
 	seal_pump(v);
 	uploader_pump(v);
 }
@@ -371,8 +381,7 @@ static bool drained(const struct volume *v)
 	return !batch_dirty(v) && list_empty(&v->batches) && list_empty(&v->held) && !v->ckpt;
 }
 
-/* Waits until something has ended. [waits] */
-static int wait_a_bit(struct volume *v)
+int volume_wait(struct volume *v)
 {
 	int err;
 
@@ -395,18 +404,21 @@ int volume_detach(struct volume *v)
 	while (!err && !drained(v)) {
 		if (batch_dirty(v))
 			v->open->starved = true;
-		err = wait_a_bit(v);
+		err = volume_wait(v);
 	}
 	if (!err)
 		err = checkpoint_start(v, true);
 	while (!err && v->ckpt)
-		err = wait_a_bit(v);
+		err = volume_wait(v);
 	if (!err)
 		err = v->ckpt_res;
 	/* what the sweep leaves, another one finds: its errors do not matter */
 	while (!err && v->sweeps)
-		if (wait_a_bit(v))
+		if (volume_wait(v))
 			break;
+	/* the head says that the journal is clean: what it still holds is in the store */
+	if (!err && v->journal && journal_close(v->journal))
+		notice_say(&v->env, NOTICE_WARN, "the journal could not be marked as clean");
 	if (!err)
 		v->state = VOL_DETACHED;
 	return err;
@@ -426,6 +438,7 @@ void volume_free(struct volume *v)
 		batch_free(b);
 	}
 	batch_free(v->open);
+	journal_free(v->journal);
 	for (i = 0; i < v->nr_codecs; i++)
 		codec_free(v->codecs[i]);
 	sio_ctx_free(&v->sio);

@@ -20,6 +20,7 @@
 struct clock;
 struct disk;
 struct exec;
+struct jdev;
 struct keyring;
 struct store;
 struct volume;
@@ -41,6 +42,7 @@ struct volume_env {
 	struct disk *disk;
 	struct exec *exec;
 	struct store *store;
+	struct jdev *journal;		/* NULL: none */
 	int (*wait)(void *ctx, const bool *done);
 	void (*post_buf)(void *ctx, uint32_t id, uint64_t off, uint32_t len);
 	void (*superseded)(void *ctx);
@@ -58,6 +60,14 @@ struct volume_opts {
 	uint32_t checkpoint_segments;	/* manifest every so many segments (default 64) */
 	/* of all devices together (default 4): extents are planned for so many */
 	uint32_t write_queues;
+	/*
+	 * a FLUSH returns when the journal has everything (env->journal must be there); else when
+	 * the store has it
+	 */
+	bool flush_local;
+	/* give up an open journal that the head names: this host's; another's */
+	bool abandon_journal, accept_loss;
+	char host[VOLUME_NAME_LEN];	/* of this machine, for messages and the head */
 };
 
 void volume_opts_init(struct volume_opts *o);
@@ -113,6 +123,7 @@ struct volume_recovery {
 	bool foreign;			/* another host has written since this one was told last:
 					 * who has a device open here holds what is not there */
 	uint32_t adopted_entries;
+	uint64_t journal_ops;		/* that came from the journal */
 	uint64_t segments_replayed;
 	uint64_t epoch;
 };
@@ -186,6 +197,10 @@ struct volume_stats {
 	int store_errno;			/* of the outage under way, 0 = none */
 	uint64_t flushes_waiting;
 	uint64_t corrupt_frames;
+	bool journal_active, journal_failed;
+	uint64_t journal_size, journal_used;	/* bytes of the ring */
+	uint64_t journal_groups, journal_records, journal_bytes;
+	uint64_t durable_wno;		/* in the sense of the flush mode */
 };
 
 void volume_get_stats(struct volume *v, struct volume_stats *ret);

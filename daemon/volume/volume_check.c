@@ -3,6 +3,8 @@
  * The checker of the invariants in vol.h and in the parts' headers; tests run it after each step.
  */
 #include "volume/batch.h"
+#include "volume/commit.h"
+#include "volume/journal.h"
 #include "volume/vol.h"
 
 static bool batch_known(const struct volume *v, uint32_t id)
@@ -85,7 +87,7 @@ int volume_check(struct volume *v)
 	if (!bad)
 		bad = check_overlay(v);
 	list_for_each_entry(io, &v->flushes, link)
-		if (!bad && (uint64_t)(uintptr_t)io->vpriv[0] <= v->committed_wno)
+		if (!bad && (uint64_t)(uintptr_t)io->vpriv[0] <= commit_durable_wno(v))
 			bad = 60;
 	if (!bad && emap_check(&v->base))
 		bad = 101;
@@ -93,6 +95,8 @@ int volume_check(struct volume *v)
 		bad = 102;
 	if (!bad && arena_check(&v->arena))
 		bad = 110 + arena_check(&v->arena);
+	if (!bad && v->journal && journal_check(v->journal))
+		bad = 140 + journal_check(v->journal);
 	if (!bad && cache_check(&v->cache))
 		bad = 120 + cache_check(&v->cache);
 	if (!bad && !v->part_applied && segtab_check(&v->segs, &v->base))

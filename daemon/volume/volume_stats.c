@@ -5,13 +5,16 @@
 #include "base/clock.h"
 #include "volume/batch.h"
 #include "volume/codec.h"
+#include "volume/commit.h"
+#include "volume/journal.h"
 #include "volume/vol.h"
 
 static uint64_t memory_used(const struct volume *v)
 {
 	return v->arena.geo.total_len + v->arena.heap_bytes + v->cache.heap_bytes + v->base.bytes +
 	       v->overlay.bytes + v->segs.heap_bytes + v->sealed_bytes + v->fetch_bytes +
-	       v->ckpt_bytes + (uint64_t)(v->nr_codecs + v->codecs_out) * CODEC_MEMORY;
+	       v->ckpt_bytes + (v->journal ? v->journal->mem : 0) +
+	       (uint64_t)(v->nr_codecs + v->codecs_out) * CODEC_MEMORY;
 }
 
 static void dirty(struct volume *v, struct volume_stats *s)
@@ -38,6 +41,7 @@ static void dirty(struct volume *v, struct volume_stats *s)
 void volume_get_stats(struct volume *v, struct volume_stats *ret)
 {
 	const int *outage = v->sio.outage;
+	const struct journal *j = v->journal;
 	struct volume_stats s = v->st;
 
 	s.wno = v->last_wno;
@@ -65,5 +69,15 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 			  outage[STORE_GET] ? outage[STORE_GET] :
 					      outage[STORE_LIST]);
 	s.flushes_waiting = v->nr_flushes;
+	s.durable_wno = commit_durable_wno(v);
+	if (j) {
+		s.journal_active = j->state == JOURNAL_ACTIVE;
+		s.journal_failed = j->state == JOURNAL_FAILED;
+		s.journal_size = j->ring_len;
+		s.journal_used = j->head - j->tail;
+		s.journal_groups = j->groups;
+		s.journal_records = j->records;
+		s.journal_bytes = j->bytes;
+	}
 	*ret = s;
 }

@@ -14,6 +14,7 @@
 #include "io.h"
 #include "volume/batch.h"
 #include "volume/commit.h"
+#include "volume/journal.h"
 #include "volume/vol.h"
 
 static uint8_t kind_of(const struct io_req *io)
@@ -68,7 +69,8 @@ static int try_write(struct volume *v, struct io_req *io)
 	batch_add(v, d, kind_of(io), io->lba, io->nblocks, io->buf >> IO_BLOCK_SHIFT, rec.wno);
 	io->wno = rec.wno;
 	if (io->flags & IO_F_FUA) {
-		v->open->urgent = true;
+		if (!journal_answers(v))
+			v->open->urgent = true;
 		commit_wait(v, io, rec.wno);
 	} else {
 		io->res = 0;

@@ -33,7 +33,8 @@ struct jdisk {
 	int fail_writes;
 	unsigned int fail_writes_skip;
 	int fail_reads;			/* READs fail so (0 = not) */
-	bool unreadable;		/* jdisk_cut(): sectors that are garbage may fail to be read */
+	/* jdisk_cut(): sectors that are garbage may fail to be read */
+	bool unreadable;
 	unsigned int reads, writes;	/* carried out, without an error */
 	uint64_t bytes_written;
 	void (*wrote)(void *ctx);	/* after each WRITE carried out, before its done() */

@@ -48,16 +48,23 @@ void run_op(struct run *r)
 		vol_step(&r->w);
 }
 
-void run_begin(struct run *r, uint64_t seed, uint32_t devs)
+void run_begin_journal(struct run *r, uint64_t seed, uint32_t devs, uint64_t size)
 {
 	memset(r, 0, sizeof(*r));
 	vol_init(&r->w, seed, devs, RUN_BLOCKS * 4096ull);
+	if (size)
+		vol_journal(&r->w, size);
 	model_init(&r->m, devs, RUN_BLOCKS);
 	r->max_async = 1 + testrand_below(24);
 	r->w.opts.frame_bytes = 4096u << testrand_below(6);
 	r->w.opts.zstd_level = testrand_below(3);
 	r->w.opts.checkpoint_segments = 4 + testrand_below(20);
 	assert_int_equal(vol_attach(&r->w, false), 0);
+}
+
+void run_begin(struct run *r, uint64_t seed, uint32_t devs)
+{
+	run_begin_journal(r, seed, devs, 0);
 }
 
 void run_end(struct run *r)

@@ -18,6 +18,8 @@ struct run {
 
 /* Formats and attaches; options are drawn from the seed. */
 void run_begin(struct run *r, uint64_t seed, uint32_t devs);
+/* The same with a journal of @size bytes; 0: none. */
+void run_begin_journal(struct run *r, uint64_t seed, uint32_t devs, uint64_t size);
 void run_end(struct run *r);
 
 /*

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "format/fmt_journal.h"
+#include "lib/jdisk.h"
 #include "lib/testrand.h"
 #include "store/mem.h"
 #include "volume/keys.h"
@@ -124,6 +126,7 @@ static void env_init(struct vol *w)
 	w->opts.memory = 144u << 20;
 	w->opts.segment_bytes = 256u << 10;
 	w->opts.write_queues = VOL_QUEUES;
+	snprintf(w->opts.host, sizeof(w->opts.host), "a");
 }
 
 void vol_init(struct vol *w, uint64_t seed, uint32_t nr_devs, uint64_t dev_size)
@@ -144,15 +147,24 @@ void vol_init(struct vol *w, uint64_t seed, uint32_t nr_devs, uint64_t dev_size)
 	assert_int_equal(volume_format(&w->env, w->kr, &f), 0);
 }
 
+/* The same settings and time, but for what is local. */
+static void other_host(struct vol *w, const struct vol *from, const char *name)
+{
+	w->opts = from->opts;
+	w->opts.flush_local = false;
+	snprintf(w->opts.host, sizeof(w->opts.host), "%s", name);
+	w->now = from->now;
+	w->kr = from->kr;
+}
+
 void vol_clone(struct vol *w, struct vol *from)
 {
 	memset(w, 0, sizeof(*w));
 	assert_int_equal(mem_clone(from->mem, &w->mem), 0);
 	w->own_mem = true;
 	env_init(w);
-	w->opts = from->opts;
-	w->now = from->now;
-	w->kr = from->kr;
+	other_host(w, from, "observer");
+	w->opts.accept_loss = true;
 }
 
 void vol_share(struct vol *w, struct vol *from)
@@ -160,9 +172,23 @@ void vol_share(struct vol *w, struct vol *from)
 	memset(w, 0, sizeof(*w));
 	w->mem = from->mem;
 	env_init(w);
-	w->opts = from->opts;
-	w->now = from->now;
-	w->kr = from->kr;
+	other_host(w, from, "b");
+}
+
+void vol_journal(struct vol *w, uint64_t size)
+{
+	struct fmt_journal_sb sb = { .generation = 1, .size = size };
+
+	w->jdisk = malloc(sizeof(*w->jdisk));
+	assert_non_null(w->jdisk);
+	w->own_jdisk = true;
+	jdisk_init(w->jdisk, size);
+	memset(sb.journal, 0x77, sizeof(sb.journal));
+	assert_int_equal(fmt_journal_sb_seal(jdisk_at(w->jdisk, 0), &sb, keys_uuid(w->kr),
+					     keys_get(w->kr, KEYS_JOURNAL)),
+			 0);
+	w->env.journal = &w->jdisk->dev;
+	w->opts.flush_local = true;
 }
 
 static void arena_drop(struct vol *w)
@@ -177,6 +203,10 @@ void vol_end(struct vol *w)
 	if (w->v)
 		vol_kill(w);
 	arena_drop(w);
+	if (w->own_jdisk) {
+		jdisk_free(w->jdisk);
+		free(w->jdisk);
+	}
 	if (w->own_kr)
 		keys_free(w->kr);
 	if (w->own_mem)
@@ -197,8 +227,12 @@ static void arena_fresh(struct vol *w)
 static void let_go(struct vol *w)
 {
 	w->check = false;
-	while (inline_run(&w->exec) || net_die(&w->net))
+	if (w->jdisk && !w->jdisk->dead)
+		jdisk_die(w->jdisk);
+	while (inline_run(&w->exec) || net_die(&w->net) || (w->jdisk && jdisk_drop(w->jdisk)))
 		;
+	if (w->jdisk)
+		jdisk_revive(w->jdisk);
 	volume_free(w->v);
 	w->v = NULL;
 	w->check = true;
@@ -218,7 +252,8 @@ int vol_attach(struct vol *w, bool adopt)
 	int err = volume_new(&w->v, &w->env, w->kr, &w->opts);
 
 	assert_int_equal(err, 0);
-	if (!adopt || !w->arena)
+	adopt = adopt && w->arena;
+	if (!adopt)
 		arena_fresh(w);
 	assert_int_equal(volume_set_arena(w->v, w->arena, w->arena_len, adopt), 0);
 	memset(&w->rec, 0, sizeof(w->rec));
@@ -234,6 +269,14 @@ int vol_attach(struct vol *w, bool adopt)
 void vol_kill(struct vol *w)
 {
 	let_go(w);
+}
+
+void vol_cut(struct vol *w)
+{
+	if (w->jdisk)
+		jdisk_cut(w->jdisk);
+	let_go(w);
+	arena_drop(w);
 }
 
 int vol_detach(struct vol *w)
@@ -257,10 +300,13 @@ static void check(struct vol *w)
 static bool step_now(struct vol *w)
 {
 	bool work = !list_empty(&w->exec.queue), net = w->net.queued;
+	bool disk = w->jdisk && w->jdisk->queued;
 
-	if (!work && !net)
+	if (!work && !net && !disk)
 		return false;
-	if (work && (!net || testrand_below(2)))
+	if (disk && ((!work && !net) || testrand_below(2)))
+		jdisk_run(w->jdisk);
+	else if (work && (!net || testrand_below(2)))
 		inline_run(&w->exec);
 	else
 		net_run(&w->net);

@@ -21,6 +21,8 @@
 #define VOL_QUEUES	4u
 #define VOL_MAX_POSTS	1024u
 
+struct jdisk;
+
 struct vol_post {
 	uint64_t at, end;
 };
@@ -34,6 +36,8 @@ struct vol {
 	struct inline_exec exec;
 	struct store *mem;
 	struct net net;
+	struct jdisk *jdisk;		/* NULL: no journal */
+	bool own_jdisk;
 	struct keyring *kr;
 	bool own_kr;
 	struct volume_env env;
@@ -80,11 +84,19 @@ void vol_clone(struct vol *w, struct vol *from);
 void vol_share(struct vol *w, struct vol *from);
 void vol_end(struct vol *w);		/* the volume, if any, is killed */
 
+/*
+ * Gives the world a journal on a disk of @size bytes, as 'zerofs journal create' makes it; flushes
+ * are answered by it.
+ */
+void vol_journal(struct vol *w, uint64_t size);
+
 /* New volume on the store. @adopt: the arena that is there is handed on. As volume_recover(). */
 int vol_attach(struct vol *w, bool adopt);
 
 /* The daemon dies; what is under way reaches the store or not. The arena stays. */
 void vol_kill(struct vol *w);
+/* The power goes: as vol_kill(), and the arena is gone. */
+void vol_cut(struct vol *w);
 int vol_detach(struct vol *w);		/* clean, and frees it */
 
 /*

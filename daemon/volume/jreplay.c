@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A journal at attach: see jreplay.h and docs/DESIGN.md 2.13.
+ *
+ * Happy path: the journal is read before the store is written; the head's journal is this one; the
+ * last fence names it; its operations beyond the commit point are put where writes lie. Failure
+ * modes: each errno with a notice; neither journal nor log is changed by any of them.
+ */
+#include "volume/jreplay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/fmt_head.h"
+#include "volume/batch.h"
+#include "volume/journal.h"
+#include "volume/jscan.h"
+#include "volume/notice.h"
+#include "volume/replay.h"
+#include "volume/vol.h"
+#include "volume/write.h"
+
+int jreplay_open(struct volume *v)
+{
+	struct journal *j = v->journal;
+	int err;
+
+	if (!j)
+		return 0;
+	err = jscan_run(j, &j->epoch, &j->store_to);
+	if (!err && j->sb.epoch > j->epoch)
+		j->epoch = j->sb.epoch;
+	return err;
+}
+
+int jreplay_policy(struct volume *v, const struct fmt_head *h)
+{
+	const struct journal *j = v->journal;
+	bool here = !strcmp(h->journal_host, v->o.host);
+	bool given_up = here ? v->o.abandon_journal : v->o.accept_loss;
+
+	if (h->journal_state != FMT_JOURNAL_OPEN)
+		return 0;
+	if (j && !memcmp(j->sb.journal, h->journal, sizeof(h->journal)))
+		return 0;
+	if (given_up) {
+		notice_say(
+			&v->env, NOTICE_WARN,
+			"the journal of host '%s' is given up: flushes that it answered after "
+			"number %llu was in the store are lost unless they had been uploaded since",
+			h->journal_host, (unsigned long long)h->last_wno);
+		return 0;
+	}
+	notice_say(&v->env, NOTICE_ERR,
+		   "the volume's journal on host '%s' is open and is not here; it may hold flushed "
+		   "writes that the store lacks%s",
+		   h->journal_host,
+		   here ? ": --journal names it, --abandon-journal gives those writes up" :
+			  ": stop the daemon there cleanly, or give those writes up with "
+			  "--takeover --accept-loss");
+	return -ENOMEDIUM;
+}
+
+void jreplay_claim(const struct volume *v, struct fmt_head *h)
+{
+	const struct journal *j = v->journal;
+
+	memset(h->journal, 0, sizeof(h->journal));
+	memset(h->journal_host, 0, sizeof(h->journal_host));
+	h->journal_state = FMT_JOURNAL_NONE;
+	snprintf(h->host, sizeof(h->host), "%s", v->o.host);
+	if (!j)
+		return;
+	memcpy(h->journal, j->sb.journal, sizeof(h->journal));
+	h->journal_state = FMT_JOURNAL_OPEN;
+	snprintf(h->journal_host, sizeof(h->journal_host), "%s", v->o.host);
+}
+
+int jreplay_judge(struct volume *v, struct replay *r)
+{
+	const struct journal *j = v->journal;
+
+	if (!j)
+		return 0;
+	r->continues = r->fence_seen ?
+			       !memcmp(r->fence_journal, j->sb.journal, sizeof(j->sb.journal)) :
+			       j->epoch == v->image_epoch;
+	if (r->continues && j->store_to > v->committed_wno) {
+		notice_say(
+			&v->env, NOTICE_ERR,
+			"the journal knows that the store held everything up to number %llu, but "
+			"it ends at %llu: segments were lost",
+			(unsigned long long)j->store_to, (unsigned long long)v->committed_wno);
+		return -ENODATA;
+	}
+	if (r->continues || !j->nr_refs || (r->left_seen && j->written <= r->left_wno))
+		return 0;
+	notice_say(
+		&v->env, NOTICE_ERR,
+		"the journal holds writes up to number %llu of a history that the volume has left: "
+		"another host took it over at number %llu; 'zerofs journal export' saves them, "
+		"'zerofs journal discard' gives them up",
+		(unsigned long long)j->written,
+		(unsigned long long)(r->left_seen ? r->left_wno : v->committed_wno));
+	return -EUCLEAN;
+}
+
+/* ---- replay ------------------------------------------------------------------------------- */
+
+static bool op_fits(struct volume *v, const struct fmt_journal_op *op, uint64_t end_wno)
+{
+	struct emap_dev *d = emap_dev(&v->overlay, op->dev);
+
+	return d && op->wno < end_wno && op->lba < d->nblocks && op->blocks <= d->nblocks - op->lba;
+}
+
+/* Until there is an index entry, and for a WRITE a place in an extent. [waits] */
+static int place(struct volume *v, uint64_t len, uint64_t *ret_off)
+{
+	int err = 0;
+
+	*ret_off = 0;
+	while (!err) {
+		if (arena_has_slot(&v->arena) && (!len || arena_place(&v->arena, len, ret_off)))
+			return 0;
+		if (batch_dirty(v))
+			v->open->starved = true;
+		err = volume_wait(v);
+	}
+	return err;
+}
+
+static int put_op(struct volume *v, const struct fmt_journal_op *op, const uint8_t *data)
+{
+	uint64_t len = op->kind == FMT_JOURNAL_WRITE ? (uint64_t)op->blocks << IO_BLOCK_SHIFT : 0;
+	struct fmt_arena_rec r = {
+		.wno = op->wno,
+		.lba = op->lba,
+		.dev = op->dev,
+		.blocks = op->blocks,
+		.op = op->kind == FMT_JOURNAL_WRITE   ? FMT_ARENA_WRITE :
+		      op->kind == FMT_JOURNAL_DISCARD ? FMT_ARENA_DISCARD :
+							FMT_ARENA_ZEROES,
+		.flags = op->flags & FMT_JOURNAL_NOUNMAP ? FMT_ARENA_NOUNMAP : 0,
+	};
+	int err = place(v, len, &r.off);
+
+	if (err)
+		return err;
+	memcpy(v->arena.data + r.off, data, len);
+	err = write_adopted(v, &r);
+	if (err)
+		return err;
+	arena_record(&v->arena, &r);
+	if (batch_due(v, 0)) {
+		err = batch_cut(v);
+		volume_pump(v);
+	}
+	return err;
+}
+
+static int put_rec(struct volume *v, const struct jscan_reader *rd, uint64_t end_wno, uint64_t *ops)
+{
+	const uint8_t *data = rd->payload;
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; i < rd->rec->nr_ops && !err; i++) {
+		const struct fmt_journal_op *op = &rd->ops[i];
+
+		/* what the store has, and what a record before this one brought */
+		if (op->wno > v->last_wno) {
+			if (!op_fits(v, op, end_wno))
+				return -EBADMSG;
+			err = put_op(v, op, data);
+			++*ops;
+		}
+		if (op->kind == FMT_JOURNAL_WRITE)
+			data += (size_t)op->blocks << IO_BLOCK_SHIFT;
+	}
+	return err;
+}
+
+int jreplay_run(struct volume *v, uint64_t end_wno, uint64_t *ret_ops, uint64_t *ret_last)
+{
+	struct journal *j = v->journal;
+	uint64_t pos = j->refs[j->ref_head].pos, last = v->committed_wno, ops = 0;
+	struct jscan_reader rd;
+	int err = jscan_open(&rd, j);
+
+	for (; !err && pos < j->head; pos += rd.rec->len) {
+		err = jscan_read(&rd, pos);
+		if (err)
+			break;
+		if (rd.rec->type == FMT_JOURNAL_PAD || rd.rec->last <= last)
+			continue;
+		if (rd.rec->first > last + 1)
+			err = -EBADMSG;
+		else
+			err = put_rec(v, &rd, end_wno, &ops);
+		last = rd.rec->last;
+	}
+	jscan_close(&rd);
+	arena_close(&v->arena);
+	if (err == -EBADMSG)
+		notice_say(&v->env, NOTICE_ERR,
+			   "journal: damaged after number %llu, or numbers are missing",
+			   (unsigned long long)last);
+	if (err)
+		return err;
+	*ret_ops = ops;
+	*ret_last = last;
+	return 0;
+}
