@@ -207,7 +207,7 @@ demo:
 bench: bench-driver
 bench-driver:
 	$(Q)tests/setup.sh bench
-	$(Q)$(MAKE) -s --no-print-directory -j2 all bench-programs
+	$(Q)$(MAKE) -s --no-print-directory -j2 all bench-programs $(B)/tests/vm/copies.so
 	$(Q)tests/bench/driver.sh
 
 # ---- installing --------------------------------------------------------------------------

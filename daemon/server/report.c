@@ -218,8 +218,6 @@ static const struct {
 	STAT(head_version),
 	STAT(commit_seq),
 	STAT(next_seq),
-	STAT(bytes_copied_read),
-	STAT(bytes_copied_write),
 	STAT(mapped_bytes),
 	STAT(live_bytes),
 	STAT(stored_bytes),

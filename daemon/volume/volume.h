@@ -181,8 +181,6 @@ struct volume_stats {
 	uint64_t wno, committed_wno;		/* last given, last durable */
 	uint64_t epoch, head_version, commit_seq, next_seq;
 	uint64_t ops[IO_NR_OPS], bytes[IO_NR_OPS];
-	uint64_t bytes_copied_read;		/* by the daemon's CPU, beyond codec output */
-	uint64_t bytes_copied_write;
 	uint64_t mapped_bytes;			/* logical bytes that have data, committed */
 	uint64_t live_bytes, stored_bytes;	/* in segments: still referenced; all */
 	uint64_t raw_bytes_sealed, frame_bytes_sealed;	/* before and after the codec */

@@ -88,7 +88,7 @@ def make_figures(runs):
 
 
 def engine_figures(out):
-    """Copies per byte of the real engine: what kernel and daemon say they copied, over what was moved."""
+    """Copies per byte of the real engine: what the kernel says it copied, what the daemon was seen to copy, over what was moved."""
     figures = []
     for kind in ("read", "write"):
         before = load(os.path.join(out, f"engine.{kind}.before"))

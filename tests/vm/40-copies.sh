@@ -2,12 +2,12 @@
 # shellcheck shell=bash
 # vm-limit: 240
 # DESCRIPTION: one copy per byte each way with the real engine: hot reads and writes are copied once, by the kernel, and not
-# at all by the daemon. The daemon's share is what it counts itself and what a library between it and memcpy() counts.
+# at all by the daemon. The daemon's share is what a library between it and memcpy() counts.
 . tests/vm/lib.sh
 z_setup
 z_format cp --size 64M
 # Raw frames: what a codec moves about within itself is not a copy of ours, but the library would count it.
-Z_UNDER=(env "LD_PRELOAD=$ZT_TOP/build/tests/vm/copies.so" "COPIES=$Z/copies")
+z_count_copies
 z_start cp --memory 256M --zstd-level 0
 dev=$(z_dev cp)
 
@@ -18,10 +18,7 @@ snap() {
 	for a in bytes_read bytes_write bytes_copied_read bytes_copied_write reissued; do
 		c[$a]=$(z_counter "$dev" $a)
 	done
-	# First, since asking the daemon makes it copy its answer.
-	c[memcpy]=$(od -An -tu8 -N8 "$Z/copies")
-	c[daemon_read]=$(z_json cp .bytes_copied_read)
-	c[daemon_write]=$(z_json cp .bytes_copied_write)
+	c[daemon]=$(z_copied)
 }
 run() { # NAME rw bs
 	fio --name=c --filename="$dev" --rw="$2" --bs="$3" --direct=1 --ioengine=libaio --iodepth=16 --size=8M \
@@ -30,16 +27,15 @@ run() { # NAME rw bs
 # begin read|write, then ratio read|write: of what happened in between
 begin() {
 	snap
-	kernel=${c[bytes_copied_$1]} daemon=${c[daemon_$1]} asked=${c[bytes_$1]}
-	before=$(od -An -tu8 -N8 "$Z/copies")
+	kernel=${c[bytes_copied_$1]} daemon=${c[daemon]} asked=${c[bytes_$1]}
 }
 ratio() {
 	local n m moved
 	snap
-	moved=$((${c[memcpy]} - before))
+	moved=$((${c[daemon]} - daemon))
 	m=$((${c[bytes_$1]} - asked))
-	n=$((${c[bytes_copied_$1]} - kernel + ${c[daemon_$1]} - daemon))
-	zt_say "$1_copied_per_byte: $n bytes copied for $m: $(bc <<< "scale=3; $n / $m"); the daemon's memcpy: $moved"
+	n=$((${c[bytes_copied_$1]} - kernel))
+	zt_say "$1_copied_per_byte: $(bc <<< "scale=3; ($n + $moved) / $m"): for $m bytes the kernel copied $n, the daemon $moved"
 	[ $m -ge $((16 << 20)) ] || zt_fail "fio did not $1 what it was to"
 	[ $n = $m ] || zt_fail "not one copy per byte"
 	# Tables and lists of the engine grow now and then; a hundredth of the data is far from a copy of it.

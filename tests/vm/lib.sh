@@ -14,6 +14,7 @@
 #   z_fails PATTERN COMMAND...   the command must fail with one line on stderr that matches
 #   z_eio COMMAND...             the command must fail, and with an I/O error
 #   z_flush DEVICE               one FLUSH
+#   z_count_copies               before z_start: the daemon's copies of whole blocks are counted; z_copied prints the bytes
 #
 # Most tests say with what bug in the daemon, or change of the test, they were seen to fail.
 
@@ -178,6 +179,18 @@ z_rc() {
 }
 # z_running NAME: true while it runs.
 z_running() { [ ! -e "$Z/$1.rc" ]; }
+
+# The count is tried out first, on a program that copies a known amount: a library that is not there, or that nobody calls,
+# would count 0 for ever.
+z_count_copies() {
+	Z_UNDER=(env "LD_PRELOAD=$ZT_TOP/build/tests/vm/copies.so" "COPIES=$Z/copies")
+	"${Z_UNDER[@]}" /usr/bin/python3 -c '
+import ctypes, mmap
+a, b = (ctypes.c_char.from_buffer(mmap.mmap(-1, 65536)) for _ in range(2))
+ctypes.memmove(ctypes.addressof(a), ctypes.addressof(b), 65536)'
+	[ "$(z_copied)" -ge 65536 ] || zt_fail "copies.so counted $(z_copied) of 65536 bytes"
+}
+z_copied() { od -An -tu8 -N8 "$Z/copies" | tr -d ' '; }
 
 # z_json NAME FILTER: jq on `zerofs stats --json NAME`.
 z_json() { zerofs stats --json "$1" | jq -r "$2"; }
