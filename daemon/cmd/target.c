@@ -16,9 +16,13 @@
 
 int target_open(struct kdev *kd)
 {
+	char why[256];
 	int rc = kdev_open(kd);
 
-	return rc ? cmd_err("%s", kdev_open_hint(rc)) : 0;
+	if (!rc)
+		return 0;
+	kdev_explain(kd, rc, why, sizeof(why));
+	return cmd_err("%s", why);
 }
 
 int target_sessions(struct kdev *kd, struct zerofs_session_info **ret)

@@ -99,8 +99,8 @@ int session_open(struct session *s, struct host *h, const struct session_conf *c
 	host_on_post_buf(h, post_buf, s);
 	rc = kdev_open(&s->kd);
 	if (rc)
-		return fail(err, rc, "%s", kdev_open_hint(rc));
-	return 0;
+		kdev_explain(&s->kd, rc, err, HOST_ERR_LEN);
+	return rc;
 }
 
 static int create_or_attach(struct session *s, const uint8_t uuid[16], const char *name, char *err)
@@ -116,6 +116,10 @@ static int create_or_attach(struct session *s, const uint8_t uuid[16], const cha
 			rc = kdev_attach(&s->kd, uuid, s->conf.grace_ms, &s->info);
 			s->attached = !rc;
 		}
+	}
+	if (rc == -EPROTONOSUPPORT) {
+		kdev_explain(&s->kd, rc, err, HOST_ERR_LEN);
+		return rc;
 	}
 	if (rc == -EBUSY)
 		return fail(err, rc,

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -81,18 +82,48 @@ int kdev_open(struct kdev *d)
 	return err;
 }
 
-const char *kdev_open_hint(int err)
+/* One of the two was upgraded without the other. */
+static void explain_abi(const struct kdev *d, char *err, size_t len)
 {
-	switch (err) {
+	const unsigned int ours = ZEROFS_ABI_MAJOR << 16 | ZEROFS_ABI_MINOR;
+	const char *todo;
+
+	if (!*d->version)
+		todo = "install module and daemon of one version, then reload the module";
+	else if (d->abi < ours)
+		todo = "upgrade the module and reload it (rmmod zerofs; modprobe zerofs)";
+	else if (d->abi > ours)
+		todo = "upgrade the daemon, or go back to the module it was made for";
+	else
+		todo = "install module and daemon of one version, then reload the module";
+	if (*d->version)
+		snprintf(err, len,
+			 "the loaded zerofs module (%s) speaks ABI %u.%u, this daemon (%s) ABI "
+			 "%u.%u: %s",
+			 d->version, d->abi >> 16, d->abi & 0xffff, ZEROFS_VERSION, ours >> 16,
+			 ours & 0xffff, todo);
+	else
+		snprintf(err, len,
+			 "the loaded zerofs module does not say its ABI, this daemon (%s) speaks "
+			 "ABI %u.%u: %s",
+			 ZEROFS_VERSION, ours >> 16, ours & 0xffff, todo);
+}
+
+void kdev_explain(const struct kdev *d, int rc, char *err, size_t len)
+{
+	switch (rc) {
 	case -ENODEV:
-		return "the zerofs kernel module is not loaded: run 'modprobe zerofs'";
+		snprintf(err, len, "the zerofs kernel module is not loaded: run 'modprobe zerofs'");
+		break;
 	case -EACCES:
-		return "no permission to use " KDEV_PATH ": run as root (CAP_SYS_ADMIN)";
+		snprintf(err, len,
+			 "no permission to use " KDEV_PATH ": run as root (CAP_SYS_ADMIN)");
+		break;
 	case -EPROTONOSUPPORT:
-		return "the loaded zerofs module speaks another ABI version: "
-		       "install the matching zerofs-dkms and reload the module";
+		explain_abi(d, err, len);
+		break;
 	default:
-		return "cannot use " KDEV_PATH;
+		snprintf(err, len, "cannot use " KDEV_PATH ": %s", strerror(-rc));
 	}
 }
 

@@ -46,8 +46,11 @@ struct kdev {
  */
 int kdev_open(struct kdev *d);
 
-/* What to tell a person about an error of kdev_open(): one line, what is wrong and what to do. */
-const char *kdev_open_hint(int err);
+/*
+ * What to tell a person about an error of kdev_open() on @d, or about -EPROTONOSUPPORT of
+ * kdev_create() and kdev_attach(): one line in @err (@len bytes), what is wrong and what to do.
+ */
+void kdev_explain(const struct kdev *d, int rc, char *err, size_t len);
 
 /* Unmaps and closes; the daemon's death if @d is a session. A kdev with fd < 0 is left alone. */
 void kdev_close(struct kdev *d);
@@ -55,14 +58,15 @@ void kdev_close(struct kdev *d);
 /*
  * Makes a session (state LIVE) for the volume @uuid called @name and binds @d to it.
  * -EEXIST: the uuid or the name is known (attach instead); -EBUSY: @d is bound already;
- * -EINVAL: bad name or uuid.
+ * -EINVAL: bad name or uuid; -EPROTONOSUPPORT: the module refuses our ABI.
  */
 int kdev_create(struct kdev *d, const uint8_t uuid[ZEROFS_UUID_LEN], const char *name,
 		uint32_t grace_ms);
 
 /*
  * Becomes the daemon of an existing session. @ret_info: marks, arena, state it came from.
- * -ENOENT: no such session (create instead); -EBUSY: it has a daemon, or @d is bound already.
+ * -ENOENT: no such session (create instead); -EBUSY: it has a daemon, or @d is bound already;
+ * -EPROTONOSUPPORT: the module refuses our ABI.
  */
 int kdev_attach(struct kdev *d, const uint8_t uuid[ZEROFS_UUID_LEN], uint32_t grace_ms,
 		struct zerofs_attach *ret_info);

@@ -173,8 +173,12 @@ static int start(unsigned int queues, uint64_t size, uint32_t *ret_index)
 	if (getrandom(uuid, sizeof(uuid), 0) != (ssize_t)sizeof(uuid))
 		return fail("getrandom", -EIO);
 	err = kdev_open(&dev);
-	if (err)
-		return fail(kdev_open_hint(err), err);
+	if (err) {
+		char why[256];
+
+		kdev_explain(&dev, err, why, sizeof(why));
+		return fail(why, err);
+	}
 	err = kdev_create(&dev, uuid, "ring-null", 0);
 	if (err)
 		return fail("create", err);

@@ -32,10 +32,20 @@ z_fails '(no such|not found|does not exist|No such)' "${serve[@]}" --key-file "$
 z_fails 'no such folder' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/nothing"
 mkdir "$Z_STORE/empty"
 z_fails 'no volume' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/empty"
-zt_say "a module that is newer, and one that refuses a newer daemon"
-z_fails 'ABI' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" "${serve[@]}" --key-file "$Z/key" "$url"
-z_fails '(ABI|Protocol not supported)' env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" OTHERABI=call \
-	"${serve[@]}" --key-file "$Z/key" "$url"
+zt_say "only one of module and daemon was upgraded: both versions are said, and which to upgrade"
+abi_of() { awk -v n="ZEROFS_ABI_$1" '$2 == n { print $3 }' uapi/zerofs.h; }
+major=$(abi_of MAJOR) minor=$(abi_of MINOR)
+other_abi() { # HOW MAJOR-OF-MODULE WHAT-TO-DO
+	local how=$1 says="zerofs: the loaded zerofs module \\([0-9.]+\\) speaks ABI $2\\.$minor, this daemon \\([0-9.]+\\) ABI $major\\.$minor: $3"
+	shift 3
+	z_fails "^$says\$" env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" OTHERABI="$how" "$@"
+}
+other_abi older $((major - 1)) "upgrade the module and reload it .*" "${serve[@]}" --key-file "$Z/key" "$url"
+other_abi newer $((major + 1)) "upgrade the daemon, .*" "${serve[@]}" --key-file "$Z/key" "$url"
+other_abi newer $((major + 1)) "upgrade the daemon, .*" zerofs list
+other_abi call "$major" "install module and daemon of one version, .*" "${serve[@]}" --key-file "$Z/key" "$url"
+z_fails "module does not say its ABI, this daemon .* ABI $major\\.$minor: install module and daemon of one version" \
+	env LD_PRELOAD="$ZT_TOP/build/tests/vm/otherabi.so" OTHERABI=none zerofs list
 # A copy: the checkout itself may lie where only root gets to.
 install -m 755 "$(command -v zerofs)" "$Z/zerofs-copy"
 install -m 644 "$Z/key" "$Z/open-key"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * LD_PRELOAD library: makes a daemon speak ABI major version + 1 to the module, and makes the
- * module's VERSION answer say that it speaks one version less than the daemon does: what each would
- * meet after only one of the two was upgraded. OTHERABI=call changes CREATE and ATTACH only, so
+ * LD_PRELOAD library: a module and a daemon of which only one was upgraded. OTHERABI=older: the
+ * module's VERSION answer says one major version less than the daemon's; newer: one more; none: the
+ * module does not know VERSION. call: the daemon speaks major version + 1 in CREATE and ATTACH, so
  * that the module is the one that refuses.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +25,20 @@ int ioctl(int fd, unsigned long cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	if (cmd == ZEROFS_IOC_CREATE)
+	if (!how)
+		how = "";
+	if (cmd == ZEROFS_IOC_VERSION && !strcmp(how, "none")) {
+		errno = ENOTTY;
+		return -1;
+	}
+	if (cmd == ZEROFS_IOC_CREATE && !strcmp(how, "call"))
 		((struct zerofs_create *)arg)->abi += 1 << 16;
-	else if (cmd == ZEROFS_IOC_ATTACH)
+	else if (cmd == ZEROFS_IOC_ATTACH && !strcmp(how, "call"))
 		((struct zerofs_attach *)arg)->abi += 1 << 16;
 	rc = (int)syscall(SYS_ioctl, fd, cmd, arg);
-	if (cmd == ZEROFS_IOC_VERSION && !rc && (!how || strcmp(how, "call")))
+	if (cmd == ZEROFS_IOC_VERSION && !rc && !strcmp(how, "older"))
 		((struct zerofs_version *)arg)->abi -= 1 << 16;
+	else if (cmd == ZEROFS_IOC_VERSION && !rc && !strcmp(how, "newer"))
+		((struct zerofs_version *)arg)->abi += 1 << 16;
 	return rc;
 }
