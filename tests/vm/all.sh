@@ -31,8 +31,9 @@ directive() { # NAME TEST
 left_out() { case " ${SKIP//,/ } " in *" $1 "*) return 0 ;; esac; return 1; }
 SKIP=${SKIP:-}
 
-collect() { # FOLDER KERNEL RC
-	if [ -s "$1/results" ]; then
+# Results of an earlier run are still there if the runner did not get its turn.
+collect() { # FOLDER KERNEL RC SINCE
+	if [ -s "$1/results" ] && [ "$(stat -c %Y "$1/results")" -ge "$4" ]; then
 		# The second kernel's results carry its name, so that SKIP and a reader can tell them apart.
 		awk -F'\t' -v OFS='\t' -v k="$2" '{ if (k != "main") $2 = $2 "@" k; print }' "$1/results" >&3
 	else
@@ -57,9 +58,9 @@ for role in $(tests/vm/kernels.sh roles); do
 		fi
 	done
 	if [ ${#shared[@]} -gt 0 ]; then
-		rc=0
+		rc=0 since=$EPOCHSECONDS
 		tests/vm/run.sh -k "$role" -o "$log/shared.$role" "${shared[@]}" || rc=$?
-		collect "$log/shared.$role" "$role" $rc
+		collect "$log/shared.$role" "$role" $rc "$since"
 	fi
 	for t in "${alone[@]}"; do
 		name=$(basename "$t" .sh)
@@ -72,10 +73,10 @@ for role in $(tests/vm/kernels.sh roles); do
 		done < <(directive disk "$t")
 		boots=$(directive boots "$t")
 		mem=$(directive mem "$t")
-		rc=0
+		rc=0 since=$EPOCHSECONDS
 		tests/vm/run.sh -k "$role" -o "$log/$name.$role" ${boots:+-b "$boots"} ${mem:+-m "$mem"} "${args[@]}" "$t" || rc=$?
 		rm -rf "$tmp"
-		collect "$log/$name.$role" "$role" $rc
+		collect "$log/$name.$role" "$role" $rc "$since"
 	done
 done
 exit $bad

@@ -58,10 +58,7 @@ for t in "${tests[@]}"; do
 done
 out=$(realpath -m "${out:-$top/build/vm/run/${names[0]}.$role}")
 share=$out/share
-rm -rf "$out"
-mkdir -p "$share/out"
 results=$out/results
-: > "$results"
 work=$(mktemp -d)
 qemu_pid=
 cleanup() {
@@ -266,6 +263,10 @@ judge() { # NUMBER of a test that came to an end
 mkdir -p "$cache"
 exec 9> "$cache/vm.lock"
 flock -n 9 || { say "waiting for another guest to end"; flock 9; }
+# Not before: the guest that was waited for may write to the same folder.
+rm -rf "$out"
+mkdir -p "$share/out"
+: > "$results"
 
 make_module_tree
 make_initrd
