@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/disk_dir.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/workq.h"
 #include "store/stat.h"
@@ -19,6 +20,17 @@
 
 #define HOST_MAX_WORKERS 4u
 #define HOST_TICK_US	 1000u /* from one volume_tick() to the next, at least */
+
+static void say(char *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(char *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, HOST_ERR_LEN, fmt, ap);
+	va_end(ap);
+}
 
 /* ---- what the volume calls --------------------------------------------------------------- */
 
@@ -62,6 +74,40 @@ static void host_notice(void *ctx, int level, const char *msg)
 		snprintf(h->last_error, sizeof(h->last_error), "%s", msg);
 	if (h->talk)
 		log_msg(level, "%s", msg);
+}
+
+/* ---- state folder (core lock held) ------------------------------------------------------- */
+
+/* The volume passes errors on as they are: whose disk an -ENOSPC is about is known only here. */
+static ssize_t state_read(struct disk *d, const char *name, void *buf, size_t len)
+{
+	struct host *h = container_of(d, struct host, state);
+	struct disk *inner = disk_dir_disk(h->dir);
+	ssize_t n = inner->ops->read(inner, name, buf, len);
+
+	h->state_rc = n < 0 && n != -ENOENT ? (int)n : 0;
+	return n;
+}
+
+static int state_replace(struct disk *d, const char *name, const void *buf, size_t len)
+{
+	struct host *h = container_of(d, struct host, state);
+	struct disk *inner = disk_dir_disk(h->dir);
+
+	h->state_rc = inner->ops->replace(inner, name, buf, len);
+	return h->state_rc;
+}
+
+static void explain_state(const struct host *h, int rc, char *err)
+{
+	if (rc == -ENOSPC || rc == -EDQUOT)
+		say(err,
+		    "the disk that holds the state folder %s is full; make room, or name another "
+		    "folder with --state-dir",
+		    h->state_dir);
+	else
+		say(err, "cannot use the state folder %s: %s; --state-dir names another",
+		    h->state_dir, strerror(-rc));
 }
 
 /* ---- timer ------------------------------------------------------------------------------- */
@@ -196,27 +242,28 @@ err_free:
 
 int host_open_state(struct host *h, const char *path, char *err)
 {
-	int pid = 0;
-	int rc = disk_dir_open(&h->dir, path);
+	static const struct disk_ops ops = { .read = state_read, .replace = state_replace };
+	int pid = 0, rc;
 
-	if (rc) {
-		snprintf(err, HOST_ERR_LEN,
-			 "cannot use the state folder %s: %s; --state-dir names another", path,
-			 strerror(-rc));
-		return rc;
+	h->state_dir = strdup(path);
+	if (!h->state_dir) {
+		say(err, "out of memory");
+		return -ENOMEM;
 	}
-	rc = disk_dir_lock(h->dir, &pid);
-	if (rc == -EBUSY && pid > 0)
-		snprintf(err, HOST_ERR_LEN,
-			 "the volume is already served on this host, by process %d", pid);
-	else if (rc == -EBUSY)
-		snprintf(err, HOST_ERR_LEN, "the volume is already served on this host");
-	else if (rc)
-		snprintf(err, HOST_ERR_LEN, "cannot lock the state folder %s: %s", path,
-			 strerror(-rc));
+	rc = disk_dir_open(&h->dir, path);
 	if (!rc)
-		h->env.disk = disk_dir_disk(h->dir);
-	return rc;
+		rc = disk_dir_lock(h->dir, &pid);
+	if (rc == -EBUSY && pid > 0)
+		say(err, "the volume is already served on this host, by process %d", pid);
+	else if (rc == -EBUSY)
+		say(err, "the volume is already served on this host");
+	else if (rc)
+		explain_state(h, rc, err);
+	if (rc)
+		return rc;
+	h->state.ops = &ops;
+	h->env.disk = &h->state;
+	return 0;
 }
 
 void host_on_post_buf(struct host *h,
@@ -303,6 +350,7 @@ void host_free(struct host *h)
 		return;
 	host_stop_threads(h);
 	disk_dir_close(h->dir);
+	free(h->state_dir);
 	pthread_cond_destroy(&h->timer_cond);
 	core_destroy(&h->core);
 	free(h);
@@ -310,24 +358,19 @@ void host_free(struct host *h)
 
 /* ---- words ------------------------------------------------------------------------------- */
 
-static void say(char *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(char *err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, HOST_ERR_LEN, fmt, ap);
-	va_end(ap);
-}
-
 void host_explain(struct host *h, int rc, char *err)
 {
 	char why[HOST_NOTICE_LEN];
+	int state_rc;
 
 	core_lock(&h->core);
 	snprintf(why, sizeof(why), "%s", h->last_error);
+	state_rc = h->state_rc;
 	core_unlock(&h->core);
+	if (state_rc && state_rc == rc) {
+		explain_state(h, rc, err);
+		return;
+	}
 	switch (rc) {
 	case -EKEYREJECTED:
 		say(err, "the passphrase or key file does not unlock the volume at %s", h->url);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/core.h"
+#include "base/disk.h"
 #include "volume/volume.h"
 
 struct disk_dir;
@@ -37,6 +38,7 @@ struct host_notice {
  * @stop:	set: every wait of the volume ends with -EINTR (core lock)
  * @talk:	notices go to the log at once; else they are kept until host_talk() (core lock)
  * @last_error:	the last notice of level error, "" if none (core lock)
+ * @state_rc:	how the last access to the state folder ended (core lock)
  */
 struct host {
 	struct core core;
@@ -44,6 +46,9 @@ struct host {
 	struct workq *workq;
 	struct store *store;
 	struct disk_dir *dir;
+	struct disk state;		/* what the volume sees of @dir */
+	char *state_dir;
+	int state_rc;
 	struct volume *volume;		/* whose deadline the timer follows; core lock */
 	void (*post_buf)(void *ctx, uint32_t id, uint64_t off, uint32_t len);
 	void *post_buf_ctx;
@@ -111,8 +116,8 @@ void host_free(struct host *h);
 
 /*
  * One sentence, in @err (HOST_ERR_LEN bytes), for an error that a function of the volume or the
- * keyring returned: what is wrong with the volume at the host's URL and what to do. Without the
- * core lock.
+ * keyring returned: what is wrong with the volume at the host's URL, or with the state folder, and
+ * what to do. Without the core lock.
  */
 void host_explain(struct host *h, int rc, char *err);
 

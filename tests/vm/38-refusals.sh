@@ -32,6 +32,12 @@ z_fails '(no such|not found|does not exist|No such)' "${serve[@]}" --key-file "$
 z_fails 'no such folder' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/nothing"
 mkdir "$Z_STORE/empty"
 z_fails 'no volume' "${serve[@]}" --key-file "$Z/key" "file://$Z_STORE/empty"
+mkdir "$Z/full"
+mount -t tmpfs -o size=4k none "$Z/full"
+head -c 4096 /dev/zero > "$Z/full/it"
+full=(zerofs serve --memory 160M --state-dir "$Z/full/state" --key-file "$Z/key" "$url")
+z_fails "^zerofs: the disk that holds the state folder $Z/full/state is full; make room" "${full[@]}"
+rm "$Z/full/it"
 zt_say "only one of module and daemon was upgraded: both versions are said, and which to upgrade"
 abi_of() { awk -v n="ZEROFS_ABI_$1" '$2 == n { print $3 }' uapi/zerofs.h; }
 major=$(abi_of MAJOR) minor=$(abi_of MINOR)
@@ -65,6 +71,10 @@ z_fails 'passphrase' "${serve[@]}" --passphrase-file "$Z/wrongpass" "$(z_url p)"
 z_fails '(passphrase|key)' "${serve[@]}" --key-file "$Z/key" "$(z_url p)"
 z_fails '(exists|volume)' zerofs format --size 64M --name p --kdf min --passphrase-file "$Z/pass" "$(z_url p)"
 z_fails '(4096|4 KiB|block)' zerofs format --size 1000001 --name q --key-file "$Z/key" "$(z_url q)"
+
+zt_say "a state folder with room for its lock and nothing else"
+z_fails "^zerofs: the disk that holds the state folder $Z/full/state is full; make room" "${full[@]}"
+umount "$Z/full"
 
 z_start v
 dev=$(z_dev v)
