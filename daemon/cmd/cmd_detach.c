@@ -16,8 +16,9 @@ static int ask_daemon(const struct zerofs_session_info *si, bool force)
 {
 	json_int_t left;
 	json_t *answer;
-	int rc =
-		target_ask(si, json_pack("{s:s, s:b}", "op", "detach", "force", force), 0, &answer);
+	int rc = target_ask(
+		si, json_pack("{s:s, s:b, s:b}", "op", "detach", "force", force, "notes", 1), 0,
+		&answer);
 
 	if (rc)
 		return rc;

@@ -142,6 +142,13 @@ int target_find(struct kdev *kd, const char *word, struct zerofs_session_info *r
 	return rc;
 }
 
+static void print_note(void *ctx, const char *text)
+{
+	const struct zerofs_session_info *si = ctx;
+
+	cmd_err("%s: %s", si->name, text);
+}
+
 int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms,
 	       json_t **ret)
 {
@@ -155,7 +162,7 @@ int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int p
 			"no daemon serves the volume '%s' (state %s); start one: zerofs serve",
 			si->name, report_state(si->state));
 	}
-	rc = control_ask(CONTROL_DIR, si->name, req, patience_ms, &answer);
+	rc = control_ask(CONTROL_DIR, si->name, req, patience_ms, print_note, (void *)si, &answer);
 	if (rc == -ENOENT)
 		return cmd_err(
 			"the daemon of '%s' (process %d) does not listen at %s/%s.sock; end it "
@@ -192,7 +199,7 @@ json_t *target_try(const struct zerofs_session_info *si, json_t *req, unsigned i
 		json_decref(req);
 		return NULL;
 	}
-	if (control_ask(CONTROL_DIR, si->name, req, patience_ms, &answer))
+	if (control_ask(CONTROL_DIR, si->name, req, patience_ms, NULL, NULL, &answer))
 		return NULL;
 	return answer;
 }

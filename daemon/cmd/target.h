@@ -26,7 +26,8 @@ int target_devices(struct kdev *kd, uint32_t session, struct zerofs_dev_info **r
 
 /*
  * Asks the session's daemon and takes its answer, the caller's. @patience_ms: 0 = for ever. 0, or
- * CMD_FAILED after one line on stderr (a refusal is printed as it came).
+ * CMD_FAILED after one line on stderr (a refusal is printed as it came). Notes, which the daemon
+ * sends if @req says "notes": true, are printed to stderr as they come, a line each.
  */
 int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms,
 	       json_t **ret);

@@ -80,45 +80,63 @@ static int send_json(int fd, json_t *j)
 	return rc;
 }
 
+/* What was received and is not yet taken out. */
+struct inbox {
+	char *buf;
+	size_t room, len;
+};
+
+/* Until there is a whole line: its length with the newline, or as recv_json(). */
+static ssize_t recv_line(int fd, struct inbox *in)
+{
+	size_t looked = 0;
+
+	for (;;) {
+		char *nl = in->len > looked ? memchr(in->buf + looked, '\n', in->len - looked) :
+					      NULL;
+		ssize_t n;
+
+		if (nl)
+			return nl + 1 - in->buf;
+		looked = in->len;
+		if (in->len == in->room) {
+			size_t room = in->room ? in->room * 2 : 4096;
+			char *more = room <= CONTROL_MAX ? realloc(in->buf, room) : NULL;
+
+			if (!more)
+				return room <= CONTROL_MAX ? -ENOMEM : -EPROTO;
+			in->buf = more;
+			in->room = room;
+		}
+		n = recv(fd, in->buf + in->len, in->room - in->len, 0);
+		if (n < 0 && errno != EINTR)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if (n == 0)
+			return -ECONNRESET;
+		if (n > 0)
+			in->len += (size_t)n;
+	}
+}
+
 /*
  * One line of JSON. -ECONNRESET: the peer went away; -ETIMEDOUT; -EPROTO: something else than that.
  */
-static int recv_json(int fd, json_t **ret)
+static int recv_json(int fd, struct inbox *in, json_t **ret)
 {
-	size_t room = 4096, len = 0;
-	char *buf = malloc(room);
-	int rc = 0;
+	ssize_t n = recv_line(fd, in);
+	json_t *j;
 
-	while (buf && !rc && !(len && buf[len - 1] == '\n')) {
-		ssize_t n;
-
-		if (len == room) {
-			char *more = room < CONTROL_MAX ? realloc(buf, room * 2) : NULL;
-
-			if (!more) {
-				rc = -EPROTO;
-				break;
-			}
-			buf = more;
-			room *= 2;
-		}
-		n = recv(fd, buf + len, room - len, 0);
-		if (n < 0 && errno != EINTR)
-			rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
-		else if (n == 0)
-			rc = -ECONNRESET;
-		else if (n > 0)
-			len += (size_t)n;
+	if (n < 0)
+		return (int)n;
+	j = json_loadb(in->buf, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
+	in->len -= (size_t)n;
+	memmove(in->buf, in->buf + n, in->len);
+	if (!json_is_object(j)) {
+		json_decref(j);
+		return -EPROTO;
 	}
-	if (buf && !rc) {
-		*ret = json_loadb(buf, len, JSON_REJECT_DUPLICATES, NULL);
-		if (!json_is_object(*ret)) {
-			json_decref(*ret);
-			rc = -EPROTO;
-		}
-	}
-	free(buf);
-	return buf ? rc : -ENOMEM;
+	*ret = j;
+	return 0;
 }
 
 int control_open(struct control **ret, const char *dir, const char *name, char *err, size_t len)
@@ -177,12 +195,18 @@ int control_fd(const struct control *c)
 int control_accept(struct control *c, int *ret_conn, json_t **ret_req)
 {
 	int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct inbox in = { 0 };
 	int rc;
 
 	if (fd < 0)
 		return -errno;
 	set_patience(fd, CONTROL_PATIENCE_MS);
-	rc = recv_json(fd, ret_req);
+	rc = recv_json(fd, &in, ret_req);
+	if (!rc && in.len) {
+		json_decref(*ret_req);
+		rc = -EPROTO;
+	}
+	free(in.buf);
 	if (rc == -EPROTO)
 		control_answer(fd, control_refusal("the request is not one line of JSON"));
 	else if (rc)
@@ -196,6 +220,21 @@ void control_answer(int conn, json_t *answer)
 {
 	(void)send_json(conn, answer); /* a peer that does not listen any more has lost interest */
 	close(conn);
+}
+
+void control_note(int conn, const char *text)
+{
+	json_t *j = json_pack("{s:s}", "note", text);
+	char *line = j ? json_dumps(j, JSON_COMPACT) : NULL;
+
+	json_decref(j);
+	if (line) {
+		size_t n = strlen(line);
+
+		line[n] = '\n'; /* in one piece, so that it comes whole or not at all */
+		(void)!send(conn, line, n + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	free(line);
 }
 
 json_t *control_refusal(const char *fmt, ...)
@@ -218,8 +257,34 @@ void control_close(struct control *c)
 	free(c);
 }
 
+/* Takes notes until there is an answer. */
+static int recv_answer(int fd, void (*note)(void *ctx, const char *text), void *ctx, json_t **ret)
+{
+	struct inbox in = { 0 };
+	json_t *answer;
+	int rc;
+
+	for (;;) {
+		const char *text;
+
+		rc = recv_json(fd, &in, &answer);
+		if (rc)
+			break;
+		text = json_string_value(json_object_get(answer, "note"));
+		if (!text || json_object_get(answer, "ok")) {
+			*ret = answer;
+			break;
+		}
+		if (note)
+			note(ctx, text);
+		json_decref(answer);
+	}
+	free(in.buf);
+	return rc;
+}
+
 int control_ask(const char *dir, const char *name, json_t *req, unsigned int patience_ms,
-		json_t **ret_answer)
+		void (*note)(void *ctx, const char *text), void *ctx, json_t **ret_answer)
 {
 	struct sockaddr_un sa;
 	int rc = make_addr(&sa, dir, name);
@@ -233,7 +298,7 @@ int control_ask(const char *dir, const char *name, json_t *req, unsigned int pat
 	if (rc == -EPIPE)
 		rc = -ECONNRESET;
 	if (!rc)
-		rc = recv_json(fd, ret_answer);
+		rc = recv_answer(fd, note, ctx, ret_answer);
 	close(fd);
 	return rc;
 }

@@ -2,7 +2,8 @@
 /*
  * control: the socket through which the command line talks to a daemon: /run/zerofs/VOLUME.sock,
  * mode 0600. One connection is one JSON request in one line and one JSON answer: {"ok": true, ...}
- * or {"ok": false, "error": "..."}.
+ * or {"ok": false, "error": "..."}. If the request says "notes": true and the answer takes long,
+ * the daemon may send lines {"note": "..."} before it.
  */
 #ifndef SERVER_CONTROL_H
 #define SERVER_CONTROL_H
@@ -36,6 +37,12 @@ int control_accept(struct control *c, int *ret_conn, json_t **ret_req);
 /* Sends @answer (taken over; NULL = out of memory) and closes @conn. Any thread. */
 void control_answer(int conn, json_t *answer);
 
+/*
+ * Sends a note to a peer that wants them, without waiting: who does not read has lost interest.
+ * Any thread.
+ */
+void control_note(int conn, const char *text);
+
 /* An answer {"ok": false, "error": ...}. */
 json_t *control_refusal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -44,10 +51,11 @@ void control_close(struct control *c);
 
 /*
  * The client: sends @req (taken over) to @name's daemon and waits for its answer for @patience_ms
- * (0 = for ever). 0 and the caller's *@ret_answer; -ENOENT: no daemon listens; -ETIMEDOUT: it does
- * not answer; -ECONNRESET: it ended without an answer; -EACCES; -errno.
+ * (0 = for ever). Notes go to @note (NULL: nowhere), each begins the wait anew. 0 and the caller's
+ * *@ret_answer; -ENOENT: no daemon listens; -ETIMEDOUT: it does not answer; -ECONNRESET: it ended
+ * without an answer; -EACCES; -errno.
  */
 int control_ask(const char *dir, const char *name, json_t *req, unsigned int patience_ms,
-		json_t **ret_answer);
+		void (*note)(void *ctx, const char *text), void *ctx, json_t **ret_answer);
 
 #endif

@@ -99,7 +99,7 @@ static json_t *notices(const struct host *h)
 	return list;
 }
 
-static const char *store_trouble(int err)
+const char *report_trouble(int err)
 {
 	switch (err < 0 ? -err : err) {
 	case 0:
@@ -130,7 +130,8 @@ json_t *report_status(struct session *s, const struct report_meta *m)
 	set_u64(j, "corrupt_frames", st.corrupt_frames);
 	set_u64(j, "epoch", st.epoch);
 	json_object_set_new(j, "store_errno", json_integer(st.store_errno));
-	set_str(j, "store_trouble", store_trouble(st.store_errno));
+	set_u64(j, "store_outage_us", st.store_outage_us);
+	set_str(j, "store_trouble", report_trouble(st.store_errno));
 	json_object_set_new(j, "notices", notices(s->host));
 	return j;
 }
@@ -264,6 +265,7 @@ json_t *report_stats(struct session *s, const struct report_meta *m)
 		set_u64(j, counters[i].name, v);
 	}
 	json_object_set_new(j, "store_errno", json_integer(st.store_errno));
+	set_u64(j, "store_outage_us", st.store_outage_us);
 	json_object_set_new(j, "requests", by_op(st.ops));
 	json_object_set_new(j, "bytes", by_op(st.bytes));
 	json_object_set_new(j, "transport", transport(s));

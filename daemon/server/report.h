@@ -28,6 +28,9 @@ struct report_meta {
 /* enum zerofs_state in the words that users see (LIVE, CACHE_LOST). Any thread. */
 const char *report_state(uint32_t state);
 
+/* What to tell a person about an outage of the store, "" for none. Any thread. */
+const char *report_trouble(int err);
+
 /*
  * A new object with "ok": true, or NULL. Core lock held. Before session_up() is through: nothing of
  * volume and devices.

@@ -32,6 +32,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "io.h"
+#include "server/client.h"
 #include "server/control.h"
 #include "server/host.h"
 #include "server/notify.h"
@@ -60,7 +61,7 @@ struct serve {
 	enum serve_want want;
 	bool keep; /* not everything is in the store: remove no device; main only */
 	uint32_t left; /* devices that were open at the end; main only */
-	int client; /* who asked for WANT_DETACH, -1 = nobody */
+	struct client client; /* who asked for WANT_DETACH */
 	bool superseded;
 	bool ready;
 	pthread_cond_t event; /* one of the above, or of the session's, has changed */
@@ -164,7 +165,8 @@ static json_t *on_request(struct serve *s, int conn, const char *op, const json_
 	} else {
 		s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE :
 									WANT_DETACH;
-		s->client = conn;
+		client_take(&s->client, conn, json_is_true(json_object_get(req, "notes")),
+			    clock_mono_us(s->host->env.clock));
 		wake_main(s);
 		core_unlock(&s->host->core);
 		return NULL;
@@ -192,6 +194,22 @@ static void on_connection(struct serve *s, struct control *c)
 	json_decref(req);
 }
 
+/* Tells who waits for a detach what it waits for. In how many ms to look again, -1: no need. */
+static int look_after_client(struct serve *s)
+{
+	struct volume_stats st;
+	int ms = -1;
+
+	core_lock(&s->host->core);
+	if (client_waits(&s->client)) {
+		volume_get_stats(s->volume, &st);
+		client_look(&s->client, &st, clock_mono_us(s->host->env.clock));
+		ms = CLIENT_LOOK_MS;
+	}
+	core_unlock(&s->host->core);
+	return ms;
+}
+
 static void *watcher_thread(void *arg)
 {
 	struct serve *s = arg;
@@ -205,7 +223,7 @@ static void *watcher_thread(void *arg)
 		};
 		uint64_t n;
 
-		if (poll(p, 3, -1) < 0)
+		if (poll(p, 3, look_after_client(s)) < 0)
 			continue;
 		if (p[0].revents)
 			on_signal(s);
@@ -247,6 +265,7 @@ static void stop_watcher(struct serve *s)
 		__atomic_store_n(&s->watch_end, true, __ATOMIC_RELEASE);
 		poke_watcher(s);
 		pthread_join(s->watcher, NULL);
+		s->watching = false;
 	}
 	if (s->sigfd >= 0)
 		close(s->sigfd);
@@ -459,15 +478,17 @@ static int flush_volume(struct serve *s)
 	return rc;
 }
 
-/*
- * Answers whoever asked for the detach, if anybody did. Without the lock: the watcher sets @client
- * together with @want, which it then leaves alone until go_on_serving().
- */
+/* Answers whoever asked for the detach, if anybody did. Without the lock. */
 static void answer_client(struct serve *s, json_t *answer)
 {
-	int conn = s->client;
+	int conn;
 
-	s->client = -1;
+	/* The watcher may be sending it a note. */
+	if (s->watching)
+		core_lock(&s->host->core);
+	conn = client_leave(&s->client);
+	if (s->watching)
+		core_unlock(&s->host->core);
 	if (conn >= 0)
 		control_answer(conn, answer);
 	else
@@ -676,7 +697,7 @@ int serve_run(const struct serve_conf *conf, char *err)
 		return SERVE_FAILED;
 	}
 	s->conf = conf;
-	s->client = -1;
+	client_init(&s->client);
 	s->sigfd = -1;
 	s->wakefd = -1;
 	s->session.kd.fd = -1;

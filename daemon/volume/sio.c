@@ -103,6 +103,8 @@ static void outage_begin(struct sio_ctx *c, enum store_op op, int err)
 	bool first = !c->outage[op];
 
 	c->outage[op] = err;
+	if (first)
+		c->outage_us[op] = clock_mono_us(c->env->clock);
 	if (!first || c->quiet)
 		return;
 	if (op == STORE_PUT)

@@ -29,6 +29,7 @@ struct sio_ctx {
 	const struct volume_env *env;
 	struct list_head delayed;	/* waiting for their next try */
 	int outage[STORE_NR_OPS];	/* -errno of the outage under way */
+	uint64_t outage_us[STORE_NR_OPS]; /* when it began, monotonic */
 	uint64_t errors, retries;
 	bool quiet;			/* no notices */
 };

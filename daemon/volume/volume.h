@@ -193,6 +193,7 @@ struct volume_stats {
 	uint64_t memory_used, memory_cap;
 	uint64_t store_errors, store_retries;
 	int store_errno;			/* of the outage under way, 0 = none */
+	uint64_t store_outage_us;		/* how long it has lasted */
 	uint64_t flushes_waiting;
 	uint64_t corrupt_frames;
 	bool journal_active, journal_failed;

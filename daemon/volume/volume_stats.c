@@ -43,6 +43,7 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 	const int *outage = v->sio.outage;
 	const struct journal *j = v->journal;
 	struct volume_stats s = v->st;
+	enum store_op op;
 
 	s.wno = v->last_wno;
 	s.committed_wno = v->committed_wno;
@@ -65,9 +66,10 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 	s.memory_cap = v->o.memory;
 	s.store_errors = v->sio.errors;
 	s.store_retries = v->sio.retries;
-	s.store_errno = -(outage[STORE_PUT] ? outage[STORE_PUT] :
-			  outage[STORE_GET] ? outage[STORE_GET] :
-					      outage[STORE_LIST]);
+	op = outage[STORE_PUT] ? STORE_PUT : outage[STORE_GET] ? STORE_GET : STORE_LIST;
+	s.store_errno = -outage[op];
+	if (outage[op])
+		s.store_outage_us = clock_mono_us(v->env.clock) - v->sio.outage_us[op];
 	s.flushes_waiting = v->nr_flushes;
 	s.durable_wno = commit_durable_wno(v);
 	if (j) {

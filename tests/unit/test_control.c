@@ -61,6 +61,10 @@ static void *serve(void *arg)
 		} while (s->rc == -EAGAIN);
 		if (s->rc)
 			continue;
+		if (json_object_get(req, "notes")) {
+			control_note(conn, "one");
+			control_note(conn, "t\nwo");
+		}
 		answer = json_pack("{s:b, s:O}", "ok", 1, "echo", req);
 		control_answer(conn, answer);
 		json_decref(req);
@@ -93,7 +97,8 @@ static void test_ask_and_answer(void **state)
 	snprintf(path, sizeof(path), "%s/vol.sock", dir);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(control_ask(dir, "vol", json_pack("{s:s}", "op", "status"), 5000, &answer),
+	assert_int_equal(control_ask(dir, "vol", json_pack("{s:s}", "op", "status"), 5000, NULL,
+				     NULL, &answer),
 			 0);
 	assert_string_equal(
 		json_string_value(json_object_get(json_object_get(answer, "echo"), "op")),
@@ -103,13 +108,45 @@ static void test_ask_and_answer(void **state)
 	/* More than one read takes. */
 	memset(long_text, 'x', 100000);
 	long_text[100000] = '\0';
-	assert_int_equal(
-		control_ask(dir, "vol", json_pack("{s:s}", "op", long_text), 5000, &answer), 0);
+	assert_int_equal(control_ask(dir, "vol", json_pack("{s:s}", "op", long_text), 5000, NULL,
+				     NULL, &answer),
+			 0);
 	assert_string_equal(
 		json_string_value(json_object_get(json_object_get(answer, "echo"), "op")),
 		long_text);
 	json_decref(answer);
 	free(long_text);
+	end(&s);
+}
+
+static void take_note(void *ctx, const char *text)
+{
+	strncat(ctx, text, 50);
+	strncat(ctx, "|", 2);
+}
+
+/* Notes come before the answer, one by one, also when all are there before anybody reads. */
+static void test_notes(void **state)
+{
+	char heard[128] = "";
+	struct server s;
+	json_t *answer;
+
+	(void)state;
+	start(&s, 3);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(control_ask(dir, "vol", json_pack("{s:b}", "notes", 1), 5000,
+					     i ? NULL : take_note, heard, &answer),
+				 0);
+		assert_true(json_is_true(json_object_get(answer, "ok")));
+		assert_string_equal(heard, "one|t\nwo|");
+		json_decref(answer);
+	}
+	/* Only whoever wants them. */
+	assert_int_equal(control_ask(dir, "vol", json_object(), 5000, take_note, heard, &answer),
+			 0);
+	assert_string_equal(heard, "one|t\nwo|");
+	json_decref(answer);
 	end(&s);
 }
 
@@ -119,10 +156,13 @@ static void test_nobody_there(void **state)
 	json_t *answer;
 
 	(void)state;
-	assert_int_equal(control_ask(dir, "vol", json_object(), 1000, &answer), -ENOENT);
-	assert_int_equal(control_ask("/nonexistent/folder", "vol", json_object(), 1000, &answer),
+	assert_int_equal(control_ask(dir, "vol", json_object(), 1000, NULL, NULL, &answer),
 			 -ENOENT);
-	assert_int_equal(control_ask(dir, "../vol", json_object(), 1000, &answer), -EINVAL);
+	assert_int_equal(control_ask("/nonexistent/folder", "vol", json_object(), 1000, NULL, NULL,
+				     &answer),
+			 -ENOENT);
+	assert_int_equal(control_ask(dir, "../vol", json_object(), 1000, NULL, NULL, &answer),
+			 -EINVAL);
 	assert_int_equal(control_open(&c, dir, ".hidden", err, sizeof(err)), -EINVAL);
 }
 
@@ -133,7 +173,8 @@ static void test_daemon_that_does_not_answer(void **state)
 
 	(void)state;
 	assert_int_equal(control_open(&c, dir, "vol", err, sizeof(err)), 0);
-	assert_int_equal(control_ask(dir, "vol", json_object(), 100, &answer), -ETIMEDOUT);
+	assert_int_equal(control_ask(dir, "vol", json_object(), 100, NULL, NULL, &answer),
+			 -ETIMEDOUT);
 	control_close(c);
 }
 
@@ -162,9 +203,10 @@ static void test_socket_of_a_dead_daemon(void **state)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	close(fd);
-	assert_int_equal(control_ask(dir, "vol", json_object(), 1000, &answer), -ENOENT);
+	assert_int_equal(control_ask(dir, "vol", json_object(), 1000, NULL, NULL, &answer),
+			 -ENOENT);
 	start(&s, 1);
-	assert_int_equal(control_ask(dir, "vol", json_object(), 5000, &answer), 0);
+	assert_int_equal(control_ask(dir, "vol", json_object(), 5000, NULL, NULL, &answer), 0);
 	json_decref(answer);
 	end(&s);
 }
@@ -188,15 +230,17 @@ static void raw(const char *text, size_t len, char *answer, size_t room)
 
 static void test_what_is_no_request(void **state)
 {
-	static const char *const bad[] = { "hello\n", "[1, 2]\n", "{\"op\": 1\n",
-					   "{\"op\":1,\"op\":2}\n", "{\"\xff\":1}\n" };
+	static const char *const bad[] = {
+		"hello\n",	 "[1, 2]\n", "{\"op\": 1\n", "{}\n{}\n", "{\"op\":1,\"op\":2}\n",
+		"{\"\xff\":1}\n"
+	};
 	size_t many = CONTROL_MAX + 100000;
 	char *flood = malloc(many), answer[256];
 	struct server s;
 
 	(void)state;
-	start(&s, 8);
-	for (size_t i = 0; i < 5; i++) {
+	start(&s, 9);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		raw(bad[i], strlen(bad[i]), answer, sizeof(answer));
 		assert_non_null(strstr(answer, "\"ok\":false"));
 	}
@@ -226,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ask_and_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_daemon_that_does_not_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_daemon_a_name, setup, teardown),

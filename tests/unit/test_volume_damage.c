@@ -199,17 +199,20 @@ static void test_read_waits(void **state)
 	struct vol_io x = { .heap = false };
 	struct volume_stats s;
 	struct fixture f;
+	uint64_t began;
 	uint32_t i;
 
 	(void)state;
 	begin(&f, 1);
 	f.w.net.refuse_gets = -ETIMEDOUT;
+	began = clock_mono_us(f.w.env.clock);
 	vol_submit(&x, &f.w, IO_READ, 0, 0, 0, 8, 0);
 	for (i = 0; i < 60; i++)
 		vol_step(&f.w);
 	assert_false(x.done);
 	volume_get_stats(f.w.v, &s);
 	assert_int_equal(s.store_errno, ETIMEDOUT);
+	assert_in_range(s.store_outage_us, 1, clock_mono_us(f.w.env.clock) - began);
 	assert_true(s.store_retries > 3);
 	assert_int_equal(vol_write(&f.w, 0, 100, 1, 2), 0); /* others are not held up */
 	assert_int_equal(vol_flush(&f.w), 0);

@@ -49,5 +49,28 @@ check "after room was made"
 z_stop f
 z_start f
 check "after a restart"
+
+zt_say "a detach while the store is full"
+mount -o remount,size=1M "$Z_STORE" 2>/dev/null || mount -o "remount,size=$(df --output=used -k "$Z_STORE" | tail -1)k" "$Z_STORE"
+z_put "$dev" 7000 1024 fourth
+z_bg detach zerofs detach f
+client=$!
+zt_wait 10 grep -q 'waiting for the store: .*full.* for [0-9]* s now' "$Z/detach.out"
+[ "$(wc -l < "$Z/detach.out")" = 1 ] || zt_fail "detach says: $(cat "$Z/detach.out")"
+z_running detach || zt_fail "the detach came back"
+z_fails 'stopping already' zerofs detach f
+pkill -TERM -P "$client" zerofs || zt_fail "no client to interrupt"
+z_rc detach 10
+[ -e "/sys/block/${dev#/dev/}" ] && kill -0 "${Z_PID[f]}" || zt_fail "an interrupted client took the daemon with it"
+zerofs status f | grep -q full || zt_fail "the daemon does not answer"
+mount -o remount,size=64M "$Z_STORE"
+rc=0
+wait "${Z_PID[f]}" || rc=$?
+[ $rc = 0 ] || zt_fail "the detach ended with status $rc"
+[ ! -e "/sys/block/${dev#/dev/}" ] || zt_fail "the device is still there"
+unset 'Z_PID[f]'
+z_start f
+check "after the detach"
+z_same "$dev" 7000 1024 fourth || zt_fail "after the detach: fourth"
 z_stop f
 umount "$Z_STORE"
