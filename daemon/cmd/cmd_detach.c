@@ -89,13 +89,12 @@ int cmd_detach(const struct cmd *cmd, int argc, char **argv)
 
 	if (rc)
 		return rc == CMD_OPT_HELP ? CMD_OK : rc;
-	rc = target_open(&kd);
+	rc = target_open_find(&kd, argv[1], &si);
 	if (rc)
 		return rc;
-	rc = target_find(&kd, argv[1], &si);
-	if (!rc && si.flags & ZEROFS_INFO_ATTACHED)
+	if (si.flags & ZEROFS_INFO_ATTACHED)
 		rc = ask_daemon(&si, force);
-	else if (!rc)
+	else
 		rc = remove_devices(&kd, &si, force);
 	kdev_close(&kd);
 	return rc;

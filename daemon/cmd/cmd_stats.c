@@ -39,13 +39,10 @@ int cmd_stats(const struct cmd *cmd, int argc, char **argv)
 
 	if (rc)
 		return rc == CMD_OPT_HELP ? CMD_OK : rc;
-	rc = target_open(&kd);
+	rc = target_open_find(&kd, argv[1], &si);
 	if (rc)
 		return rc;
-	rc = target_find(&kd, argv[1], &si);
-	if (!rc)
-		rc = target_ask(&si, json_pack("{s:s}", "op", "stats"), CONTROL_PATIENCE_MS,
-				&answer);
+	rc = target_ask(&si, json_pack("{s:s}", "op", "stats"), CONTROL_PATIENCE_MS, &answer);
 	kdev_close(&kd);
 	if (rc)
 		return rc;

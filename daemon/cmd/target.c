@@ -142,6 +142,18 @@ int target_find(struct kdev *kd, const char *word, struct zerofs_session_info *r
 	return rc;
 }
 
+int target_open_find(struct kdev *kd, const char *word, struct zerofs_session_info *ret)
+{
+	int rc = target_open(kd);
+
+	if (rc)
+		return rc;
+	rc = target_find(kd, word, ret);
+	if (rc)
+		kdev_close(kd);
+	return rc;
+}
+
 static void print_note(void *ctx, const char *text)
 {
 	const struct zerofs_session_info *si = ctx;

@@ -18,6 +18,9 @@ int target_open(struct kdev *kd);
  */
 int target_find(struct kdev *kd, const char *word, struct zerofs_session_info *ret);
 
+/* Both: on failure @kd is closed. */
+int target_open_find(struct kdev *kd, const char *word, struct zerofs_session_info *ret);
+
 /* All sessions: how many, or -1 after one line on stderr. @ret is the caller's to free. */
 int target_sessions(struct kdev *kd, struct zerofs_session_info **ret);
 
