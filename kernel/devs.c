@@ -367,6 +367,22 @@ void zerofs_devs_destroy_list(struct list_head *list)
 
 /* ---- the rest ----------------------------------------------------------------------------- */
 
+/*
+ * Begins a change of a device by its daemon: ours alone until not_busy(). Returns with the
+ * session's lock held, as find_own() does, for the new value to be noted under it.
+ */
+static struct zerofs_dev *get_busy(struct zerofs_conn *conn, u32 index,
+				   struct zerofs_session **ret_s)
+{
+	struct zerofs_dev *dev = find_own(conn, index, false);
+
+	if (IS_ERR(dev))
+		return dev;
+	dev->busy = true;
+	*ret_s = dev->session;
+	return dev;
+}
+
 static void not_busy(struct zerofs_dev *dev)
 {
 	struct zerofs_session *s = dev->session;
@@ -380,13 +396,11 @@ static void not_busy(struct zerofs_dev *dev)
 
 int zerofs_devs_resize(struct zerofs_conn *conn, u32 index, u64 size)
 {
-	struct zerofs_dev *dev = find_own(conn, index, false);
 	struct zerofs_session *s;
+	struct zerofs_dev *dev = get_busy(conn, index, &s);
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	s = dev->session;
-	dev->busy = true;
 	dev->size = size;
 	mutex_unlock(&s->lock);
 	zerofs_dev_resize(dev, size);
@@ -396,13 +410,11 @@ int zerofs_devs_resize(struct zerofs_conn *conn, u32 index, u64 size)
 
 int zerofs_devs_set_ro(struct zerofs_conn *conn, u32 index, bool ro)
 {
-	struct zerofs_dev *dev = find_own(conn, index, false);
 	struct zerofs_session *s;
+	struct zerofs_dev *dev = get_busy(conn, index, &s);
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	s = dev->session;
-	dev->busy = true;
 	dev->ro = ro;
 	mutex_unlock(&s->lock);
 	zerofs_dev_set_ro(dev, ro);
