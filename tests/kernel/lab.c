@@ -260,6 +260,12 @@ void lab_stop(struct lab *lab)
 	lab->arena_fd = -1;
 }
 
+void lab_end(struct lab *lab)
+{
+	lab_stop(lab);
+	lab_free(lab);
+}
+
 /* ---- serving ---------------------------------------------------------------------------- */
 
 static void note(struct lab_queue *lq, const struct zerofs_req *req)

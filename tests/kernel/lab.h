@@ -101,6 +101,8 @@ int lab_attach(struct lab *lab, uint32_t grace_ms, bool take_arena, uint32_t res
 /* Stops the threads and closes: to the module, the daemon's death. */
 void lab_stop(struct lab *lab);
 void lab_stop_threads(struct lab *lab);
+/* lab_stop() and lab_free(). */
+void lab_end(struct lab *lab);
 int lab_post_all(struct lab *lab);
 
 /* One request, done: applies it to the disk and fills in the answer. For tests without threads. */
@@ -121,6 +123,8 @@ void lab_kill(pid_t pid);		/* SIGKILL, and reaped */
 
 /* Opens /dev/zerofsN. */
 int lab_open(uint32_t index, int flags);
+/* Opens the first disk, for reading and writing past the page cache. 0 or -errno. */
+int lab_open_disk(const struct lab *lab, int *ret_fd);
 /* A sysfs counter of the device; -1 if it cannot be read. */
 long long lab_stat(uint32_t index, const char *name);
 void lab_stat_str(uint32_t index, const char *name, char *buf, size_t len);

@@ -49,6 +49,16 @@ int lab_open(uint32_t index, int flags)
 	return -ENOENT;
 }
 
+int lab_open_disk(const struct lab *lab, int *ret_fd)
+{
+	int fd = lab_open(lab->disk[0].index, O_RDWR | O_DIRECT);
+
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	return 0;
+}
+
 void lab_stat_str(uint32_t index, const char *name, char *buf, size_t len)
 {
 	char path[128];

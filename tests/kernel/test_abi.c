@@ -222,8 +222,7 @@ static void attach_refuses(void)
 	CHECK_EQ(raw(fd, ZEROFS_IOC_ATTACH, &arg), -EBUSY); /* it has a daemon */
 	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ATTACH, &arg), -EBUSY); /* bound already */
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 /* Calls that need a session, on a control fd that is none. */
@@ -287,8 +286,7 @@ static void session_cmd_refuses(void)
 	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
 		BEND_ALL(lab.d.fd, cmds[i], good, bends);
 	CHECK_EQ(lab_state(), ZEROFS_S_LIVE);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void resume_refuses(void)
@@ -306,8 +304,7 @@ static void resume_refuses(void)
 	lab_init(&lab);
 	NEED_EQ(lab_create(&lab, 1000), 0);
 	BEND_ALL(lab.d.fd, ZEROFS_IOC_RESUME, good, bends);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void add_dev_refuses(void)
@@ -366,8 +363,7 @@ static void add_dev_refuses(void)
 	arg.dev_id = 6;
 	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_ADD_DEV, &arg), 0);
 	CHECK_EQ(arg.index, 0); /* lowest free */
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void dev_cmd_refuses(void)
@@ -431,8 +427,7 @@ static void dev_cmd_refuses(void)
 	NEED_EQ(lab_queues(&lab), 0);
 	NEED_EQ(lab_start_devs(&lab), 0);
 	CHECK_EQ(kdev_start_dev(&lab.d, good.index), -EBADFD);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	lab_free(&other);
 }
 
@@ -515,8 +510,7 @@ static void reg_arena_refuses(void)
 	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_REG_ARENA, &arg), -EBUSY);
 	munmap(p, good.length);
 	close(good.fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void queue_fd_refuses(void)
@@ -551,8 +545,7 @@ static void queue_fd_refuses(void)
 	close(arg.fd);
 	arg = good;
 	CHECK_EQ(raw(lab.d.fd, ZEROFS_IOC_QUEUE_FD, &arg), -EBUSY);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void maps_refuse(void)
@@ -602,8 +595,7 @@ static void maps_refuse(void)
 	}
 	waitpid(pid, &status, 0);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void enter_refuses(void)
@@ -630,8 +622,7 @@ static void enter_refuses(void)
 	good.timeout_us = 20000;
 	CHECK_EQ(raw(fd, ZEROFS_IOC_ENTER, &good), 0); /* the time is up */
 	CHECK_EQ(good.avail, 0);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void telling_refuses(void)
@@ -706,8 +697,7 @@ static void telling_refuses(void)
 	CHECK_EQ(ids[0], lab.d.session);
 	CHECK_EQ(kdev_list(&lab.d, ZEROFS_LIST_DEVS, lab.d.session, ids, 4), 1);
 	CHECK_EQ(kdev_list(&lab.d, ZEROFS_LIST_DEVS, ~0U, NULL, 0), 1);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static const struct check_test tests[] = {

@@ -322,8 +322,7 @@ static void bad_buf(uint64_t off, uint32_t len)
 	lab_init(&lab);
 	lab.seen->no_repost = 2;
 	NEED_EQ(start_by_hand(&lab), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	CHECK_EQ(kdev_post_buf(&lab.d, off, len, 1), 0);
 	lab_io_start(&io, fd, true, 0, 4096, 1);
 	CHECK(lab_wait(detached, NULL, 2000));
@@ -338,8 +337,7 @@ static void bad_buf(uint64_t off, uint32_t len)
 	CHECK(lab_io_wait(&io, 2000));
 	CHECK_EQ(io.ret, 4096);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	lab_clean();
 }
 
@@ -378,8 +376,7 @@ static void buf_tail_runs_ahead(void)
 	lab_init(&lab);
 	lab.seen->no_repost = 2;
 	NEED_EQ(start_by_hand(&lab), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	__atomic_store_n(&lab.d.u->buf_tail, lab.nr_bufs + 1, __ATOMIC_RELEASE);
 	lab_io_start(&io, fd, true, 0, 4096, 1);
 	CHECK(lab_wait(detached, NULL, 2000));
@@ -402,8 +399,7 @@ static void recall_meets_a_bad_buf(void)
 	CHECK_EQ(kdev_recall(&lab.d, ents, 16), -EPROTO);
 	CHECK_EQ(lab_state(), ZEROFS_S_DETACHED);
 	CHECK_EQ(kdev_recall(&lab.d, ents, 16), -EPROTO);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 /* ---- another session does not notice ------------------------------------------------------ */
@@ -483,8 +479,7 @@ static void ring_bytes_flip(void)
 	lab_init(&lab);
 	lab.seen->segs = 2;
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	for (life = 0; life < FUZZ_LIVES; life++) {
 		memset(&f, 0, sizeof(f));
 		f.lab = &lab;
@@ -527,8 +522,7 @@ static void ring_bytes_flip(void)
 	CHECK(flips > FUZZ_LIVES * 64);
 	CHECK_EQ(lab_stat(lab.disk[0].index, "inflight"), 0);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static const struct check_test tests[] = {

@@ -27,8 +27,7 @@ static void write_then_read(void)
 
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	for (off = 0; off < 16 * MIB; off += MIB) {
 		lab_fill(buf, MIB, off, 1);
 		CHECK_EQ(pwrite(fd, buf, MIB, (off_t)off), MIB);
@@ -48,8 +47,7 @@ static void write_then_read(void)
 	CHECK_EQ(lab_stat(lab.disk[0].index, "inflight"), 0);
 	close(fd);
 	CHECK_EQ(kdev_del_dev(&lab.d, lab.disk[0].index, false), 0);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 
@@ -149,8 +147,7 @@ static void requests_say_what_was_asked(void)
 	CHECK_EQ(io.ret, 0);
 	close(fd);
 	close(sync);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void generations_differ(void)
@@ -163,8 +160,7 @@ static void generations_differ(void)
 	lab_init(&lab);
 	lab.disk[0].depth = 1;
 	NEED_EQ(start_by_hand(&lab), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io, fd, false, 0, 4096, 0);
 	NEED_EQ(lab_pop(&lab.q[1], &a, 2000), 1);
 	CHECK_EQ(answer(&lab.q[1], &a), 0);
@@ -176,8 +172,7 @@ static void generations_differ(void)
 	CHECK_EQ(a.tag, b.tag);
 	CHECK(a.gen != b.gen);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void reads_in_pieces(void)
@@ -190,8 +185,7 @@ static void reads_in_pieces(void)
 
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_fill(buf, MIB, 2 * MIB, 9);
 	CHECK_EQ(pwrite(fd, buf, MIB, (off_t)(2 * MIB)), MIB);
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -203,8 +197,7 @@ static void reads_in_pieces(void)
 		CHECK(lab_is(buf, 20480, 2 * MIB, 9));
 	}
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 
@@ -218,8 +211,7 @@ static void seg_ring_wraps(void)
 	lab_init(&lab);
 	lab.disk[0].depth = 2;
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab.seen->segs = 1;
 	lab_fill(lab.disk[0].data, 4 * MIB, 0, 5);
 	for (i = 0; i < 20; i++) {
@@ -229,8 +221,7 @@ static void seg_ring_wraps(void)
 		CHECK(lab_is(buf, MIB - 4096, off, 5));
 	}
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 
@@ -251,8 +242,7 @@ static void errors_pass_through(void)
 
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	for (i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
 		lab.seen->res[ZEROFS_OP_READ] = map[i].res;
 		lab.seen->res[ZEROFS_OP_WRITE] = map[i].res;
@@ -274,8 +264,7 @@ static void errors_pass_through(void)
 	CHECK_EQ(lab_stat(lab.disk[0].index, "requests_failed"), 30);
 	CHECK_EQ(lab_state(), ZEROFS_S_LIVE);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 
@@ -290,8 +279,7 @@ static void big_discard_and_zeroes(void)
 	lab.nr_disks = 0;
 	lab_add_disk(&lab, 16 * GIB, 16, 1, 1);
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	memset(lab.disk[0].data + 9 * GIB - 4096, 0x11, 8192);
 	CHECK_EQ(ioctl(fd, BLKDISCARD, range), 0);
 	CHECK_EQ(lab_stat(lab.disk[0].index, "bytes_discard"), 9 * GIB);
@@ -310,8 +298,7 @@ static void big_discard_and_zeroes(void)
 	range[1] = 4096;
 	CHECK(ioctl(fd, BLKDISCARD, range) < 0 && errno == EINVAL);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static long long queue_limit(uint32_t index, const char *name)
@@ -364,8 +351,7 @@ static void limits_are_the_contract(void)
 	CHECK(f && fgets(sched, sizeof(sched), f) && strstr(sched, "none"));
 	if (f)
 		fclose(f);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void sysfs_names_the_device(void)
@@ -387,8 +373,7 @@ static void sysfs_names_the_device(void)
 	lab_stat_str(lab.disk[0].index, "uuid", buf, sizeof(buf));
 	CHECK(!strcmp(buf, "1ab00102-0304-0506-0708-090a0b0c0000"));
 	CHECK_EQ(lab_stat(lab.disk[0].index, "attach_gen"), 1);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void two_queues_two_devices(void)
@@ -424,8 +409,7 @@ static void two_queues_two_devices(void)
 	}
 	close(fd[0]);
 	close(fd[1]);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void resize_and_ro(void)
@@ -437,8 +421,7 @@ static void resize_and_ro(void)
 
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	CHECK_EQ(kdev_resize(&lab.d, lab.disk[0].index, 32 * MIB), 0);
 	CHECK_EQ(ioctl(fd, BLKGETSIZE64, &size), 0);
 	CHECK_EQ(size, 32 * MIB);
@@ -462,8 +445,7 @@ static void resize_and_ro(void)
 	CHECK_EQ(kdev_set_ro(&lab.d, lab.disk[0].index, false), 0);
 	CHECK_EQ(pwrite(fd, buf, 4096, 0), 4096);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 
@@ -482,8 +464,7 @@ static void starved_writes_wait_and_go_on(void)
 	lab_init(&lab);
 	lab.seen->no_repost = 2; /* post nothing */
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	for (i = 0; i < 4; i++)
 		lab_io_start(&w[i], fd, true, (uint64_t)i * 8192, 8192, 30);
 	CHECK(lab_wait(starving, &lab, 2000));
@@ -509,8 +490,7 @@ static void starved_writes_wait_and_go_on(void)
 	lab_io_start_kind(&f, fd, LAB_IO_SYNC, 0, 0);
 	CHECK(lab_io_wait(&f, 2000));
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 /* Many rounds of running dry, restarted by ENTER alone: a lost restart would hang one of them. */
@@ -524,8 +504,7 @@ static void starvation_loses_no_restart(void)
 	lab_init(&lab);
 	lab.seen->no_repost = 2;
 	NEED_EQ(start_by_hand(&lab), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	for (i = 0; i < 60; i++) {
 		/* Five writes of 1 MiB: each BUF takes four. */
 		lab_io_start(&io, fd, true, 0, MIB, 40);
@@ -545,8 +524,7 @@ static void starvation_loses_no_restart(void)
 	}
 	CHECK_EQ(waits, 15);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 /* A daemon asleep in ENTER is told that a write waits; once, not over and over. */
@@ -560,8 +538,7 @@ static void starvation_wakes_a_sleeper(void)
 	lab_init(&lab);
 	lab.seen->no_repost = 2;
 	NEED_EQ(start_by_hand(&lab), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io, fd, true, 0, 4096, 1);
 	CHECK_EQ(kdev_queue_enter(&lab.q[0].q, 0, 1, 2000000, &e), 0);
 	CHECK_EQ(e.ret_flags, ZEROFS_ENTER_STARVED);
@@ -574,8 +551,7 @@ static void starvation_wakes_a_sleeper(void)
 	CHECK(lab_io_wait(&io, 2000));
 	CHECK_EQ(io.ret, 4096);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void recall_takes_extents_back(void)
@@ -589,8 +565,7 @@ static void recall_takes_extents_back(void)
 	lab_init(&lab);
 	lab.seen->no_repost = 1;
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io, fd, true, 0, 4096, 1);
 	CHECK(lab_io_wait(&io, 2000));
 	/* In two goes: what has no room in the first stays for the second. */
@@ -615,8 +590,7 @@ static void recall_takes_extents_back(void)
 	CHECK(lab_io_wait(&io, 2000));
 	CHECK_EQ(io.ret, 4096);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void poll_wakes(void)
@@ -630,8 +604,7 @@ static void poll_wakes(void)
 
 	lab_init(&lab);
 	NEED_EQ(start_by_hand(&lab), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	p = (struct pollfd){ .fd = lab.q[1].q.fd, .events = POLLIN };
 	CHECK_EQ(poll(&p, 1, 30), 0);
 	before = lab_stat(lab.disk[0].index, "wakeups");
@@ -649,8 +622,7 @@ static void poll_wakes(void)
 	CHECK(p.revents & POLLHUP);
 	CHECK_EQ(kdev_queue_enter(&lab.q[1].q, 0, 1, 0, NULL), -ESHUTDOWN);
 	CHECK(kdev_queue_dead(&lab.q[1].q));
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void batches_are_published_once(void)
@@ -662,8 +634,7 @@ static void batches_are_published_once(void)
 
 	lab_init(&lab);
 	NEED_EQ(start_by_hand(&lab), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	for (i = 0; i < 8; i++)
 		lab_io_start(&io[i], fd, false, (uint64_t)i * 4096, 4096, 0);
 	while (n < 8) {
@@ -683,8 +654,7 @@ static void batches_are_published_once(void)
 		CHECK(lab_io_wait(&io[i], 2000));
 	CHECK_EQ(lab_stat(lab.disk[0].index, "inflight"), 0);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static const struct check_test tests[] = {

@@ -34,6 +34,14 @@ static bool learn_index(struct lab *lab)
 	return true;
 }
 
+/* lab_fork() with a disk whose index we know. */
+static pid_t fork_daemon(struct lab *lab, uint32_t grace_ms)
+{
+	pid_t pid = lab_fork(lab, grace_ms);
+
+	return pid > 0 && !learn_index(lab) ? -ENODEV : pid;
+}
+
 static uint32_t times_seen(struct lab_seen *seen, uint8_t op, uint64_t sector, bool reissued)
 {
 	uint32_t i, n = 0;
@@ -53,11 +61,9 @@ static void killed_daemon_loses_nothing(void)
 
 	lab_init(&lab);
 	lab.seen->hold_ops = ~0U;
-	pid = lab_fork(&lab, 60000);
+	pid = fork_daemon(&lab, 60000);
 	NEED(pid > 0);
-	NEED(learn_index(&lab));
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_fill(lab.disk[0].data + 32 * MIB, 12 * 8192, 32 * MIB, 6);
 	for (i = 0; i < 12; i++)
 		lab_io_start(&io[i], fd, i & 1, (i & 1 ? 0 : 32 * MIB) + (uint64_t)i * 8192, 8192,
@@ -111,11 +117,9 @@ static void reissued(int kind, uint8_t op)
 
 	lab_init(&lab);
 	lab.seen->hold_ops = ~0U;
-	pid = lab_fork(&lab, 60000);
+	pid = fork_daemon(&lab, 60000);
 	NEED(pid > 0);
-	NEED(learn_index(&lab));
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start_kind(&io, fd, kind, MIB, MIB);
 	CHECK(!lab_io_wait(&io, 200));
 	CHECK_EQ(lab.seen->nr, 1);
@@ -152,11 +156,9 @@ static void starved_at_death(void)
 
 	lab_init(&lab);
 	lab.seen->no_repost = 2;
-	pid = lab_fork(&lab, 60000);
+	pid = fork_daemon(&lab, 60000);
 	NEED(pid > 0);
-	NEED(learn_index(&lab));
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io, fd, true, 0, 4096, 9);
 	CHECK(!lab_io_wait(&io, 200));
 	CHECK(lab_stat(lab.disk[0].index, "starved") > 0);
@@ -217,11 +219,9 @@ static void kills_under_load(void)
 	lab.nr_disks = 0;
 	lab_add_disk(&lab, 64 * MIB, 8, 2, 2);
 	lab.seen->segs = 5;
-	pid = lab_fork(&lab, 60000);
+	pid = fork_daemon(&lab, 60000);
 	NEED(pid > 0);
-	NEED(learn_index(&lab));
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	memset(c, 0, sizeof(c));
 	for (i = 0; i < 4; i++) {
 		c[i].fd = fd;
@@ -369,8 +369,7 @@ static void del_force_kills_io(void)
 	lab_init(&lab);
 	lab.seen->hold_ops = ~0U;
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io[0], fd, true, 0, 4096, 1);
 	lab_io_start(&io[1], fd, false, 0, 4096, 1);
 	CHECK(!lab_io_wait(&io[0], 100));
@@ -383,8 +382,7 @@ static void del_force_kills_io(void)
 	/* The number is free at once, though the old one is still open. */
 	NEED_EQ(lab_add(&lab), 0);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 
@@ -398,8 +396,7 @@ static void del_of_a_held_device(void)
 	/* Held I/O, no daemon: only force gets through, and helps the patient one. */
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, ZEROFS_GRACE_FOREVER), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_stop(&lab);
 	lab_io_start(&io, fd, false, 0, 4096, 1);
 	CHECK(!lab_io_wait(&io, 100));
@@ -425,9 +422,8 @@ static void daemon_dies_during_del(void)
 	int fd;
 
 	lab_init(&lab);
-	pid = lab_fork(&lab, 800);
+	pid = fork_daemon(&lab, 800);
 	NEED(pid > 0);
-	NEED(learn_index(&lab));
 	fd = lab_open(lab.disk[0].index, O_RDWR);
 	NEED(fd >= 0);
 	lab.seen->hold_ops = ~0U;
@@ -484,8 +480,7 @@ static void del_is_interruptible(void)
 	fd = lab_open(lab.disk[0].index, O_RDWR);
 	CHECK(fd >= 0);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void module_stays_while_used(void)

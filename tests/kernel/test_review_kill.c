@@ -83,8 +83,7 @@ static void one_late_answer(void)
 	CHECK_EQ(info.flags & ZEROFS_INFO_ATTACHED, ZEROFS_INFO_ATTACHED);
 	kdev_close(&del.admin);
 	CHECK_EQ(kdev_del_dev(&lab.d, lab.disk[1].index, true), 0);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void answer_after_forced_delete(void)
@@ -147,8 +146,7 @@ static void huge_arena(void)
 	CHECK_EQ(kdev_reg_arena(&lab.d, fd, 0, p, len, 16), -EINVAL);
 	munmap(p, len);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static const struct check_test tests[] = {

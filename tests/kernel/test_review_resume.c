@@ -23,8 +23,7 @@ static void adopt(uint64_t short_of, int want)
 
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_fill(buf, 4 * KIB, 0, 1);
 	for (i = 0; i < WRITES; i++)
 		CHECK_EQ(pwrite(fd, buf, 4 * KIB, i * 4 * (off_t)KIB), 4 * KIB);
@@ -40,8 +39,7 @@ static void adopt(uint64_t short_of, int want)
 	CHECK_EQ(state, want);
 	CHECK_EQ(lab_state(), want);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 

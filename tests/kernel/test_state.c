@@ -14,7 +14,8 @@
 
 #define MIB (1UL << 20)
 
-static int fail_lab(void)
+/* As an administrator does: on a descriptor of its own. */
+static int admin(int (*call)(struct kdev *d, uint32_t session))
 {
 	uint32_t id = lab_session();
 	struct kdev d;
@@ -22,22 +23,19 @@ static int fail_lab(void)
 
 	if (err)
 		return err;
-	err = kdev_fail(&d, id);
+	err = call(&d, id);
 	kdev_close(&d);
 	return err;
 }
 
+static int fail_lab(void)
+{
+	return admin(kdev_fail);
+}
+
 static int clear_lab(void)
 {
-	uint32_t id = lab_session();
-	struct kdev d;
-	int err = kdev_open(&d);
-
-	if (err)
-		return err;
-	err = kdev_clear(&d, id);
-	kdev_close(&d);
-	return err;
+	return admin(kdev_clear);
 }
 
 static bool io_fails(struct lab *lab, bool write)
@@ -109,8 +107,7 @@ static void live_detached_recovering_live(void)
 	CHECK_EQ(lab_state(), ZEROFS_S_DETACHED);
 	CHECK(sysfs_state(&lab, "detached"));
 	/* Held, not failed. */
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io, fd, false, 0, 4096, 1);
 	CHECK(!lab_io_wait(&io, 200));
 	NEED_EQ(lab_attach(&lab, 60000, true, ZEROFS_RESUME_INTACT, ZEROFS_RESUME_ADOPTED,
@@ -126,8 +123,7 @@ static void live_detached_recovering_live(void)
 	CHECK(io_works(&lab));
 	CHECK_EQ(lab_stat(lab.disk[0].index, "attach_gen"), 2);
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void grace_ends_in_failed(void)
@@ -149,8 +145,7 @@ static void grace_ends_in_failed(void)
 	CHECK_EQ(info.pid, 0);
 	CHECK(!(info.flags & ZEROFS_INFO_ATTACHED));
 	kdev_close(&d);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io, fd, true, 0, 4096, 1);
 	CHECK(!lab_io_wait(&io, 200));
 	CHECK(lab_io_wait(&io, 1700)); /* grace + 1 s */
@@ -172,8 +167,7 @@ static void grace_ends_in_failed(void)
 	CHECK_EQ(state, ZEROFS_S_LIVE);
 	CHECK(io_works(&lab));
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void grace_zero_fails_at_once(void)
@@ -225,8 +219,7 @@ static void fail_ends_a_stuck_daemon(void)
 	lab_init(&lab);
 	lab.seen->hold_ops = ~0U;
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io[0], fd, true, 0, 4096, 1);
 	lab_io_start(&io[1], fd, false, 0, 4096, 1);
 	lab_io_start_kind(&io[2], fd, LAB_IO_SYNC, 0, 0);
@@ -254,8 +247,7 @@ static void fail_ends_a_stuck_daemon(void)
 	CHECK(io_works(&lab));
 	CHECK_EQ(lab.seen->reissued, 0); /* they were failed, not kept */
 	close(fd);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void fail_ends_detached_and_recovering(void)
@@ -267,8 +259,7 @@ static void fail_ends_detached_and_recovering(void)
 
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, ZEROFS_GRACE_FOREVER), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_stop(&lab);
 	lab_io_start(&io, fd, true, 0, 4096, 1);
 	CHECK(!lab_io_wait(&io, 100));
@@ -301,8 +292,7 @@ static void superseded_is_for_good(void)
 	lab_init(&lab);
 	lab.seen->hold_ops = 1U << ZEROFS_OP_READ;
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	lab_io_start(&io, fd, false, 0, 4096, 1);
 	CHECK(!lab_io_wait(&io, 100));
 	CHECK_EQ(kdev_supersede(&lab.d), 0);
@@ -376,8 +366,7 @@ static void try_resume(bool take, uint32_t result, uint32_t flags, uint64_t reco
 	CHECK_EQ(lab_state(), want);
 	CHECK(want == ZEROFS_S_LIVE ? io_works(&lab) :
 				      io_fails(&lab, true) && io_fails(&lab, false));
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	lab_clean();
 }
 
@@ -401,8 +390,7 @@ static void flushed_needs_no_arena(void)
 
 	lab_init(&lab);
 	NEED_EQ(lab_start(&lab, 60000), 0);
-	fd = lab_open(lab.disk[0].index, O_RDWR | O_DIRECT);
-	NEED(fd >= 0);
+	NEED_EQ(lab_open_disk(&lab, &fd), 0);
 	CHECK_EQ(pwrite(fd, buf, 4096, 0), 4096);
 	CHECK_EQ(fsync(fd), 0);
 	close(fd);
@@ -410,8 +398,7 @@ static void flushed_needs_no_arena(void)
 	NEED_EQ(lab_attach(&lab, 60000, false, ZEROFS_RESUME_INTACT, 0, 1, &state), 0);
 	CHECK_EQ(state, ZEROFS_S_LIVE);
 	CHECK(io_works(&lab));
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 	free(buf);
 }
 
@@ -432,8 +419,7 @@ static void resume_needs_everything(void)
 	CHECK_EQ(kdev_resume(&lab.d, ZEROFS_RESUME_INTACT, 0, 0, &state), -ENXIO);
 	CHECK_EQ(lab_state(), ZEROFS_S_RECOVERING);
 	kdev_queue_close(&lab.q[0].q);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void cache_lost_until_clear(void)
@@ -488,8 +474,7 @@ static void cache_lost_until_clear(void)
 	CHECK_EQ(lab.seen->info.acked_wno, 2);
 	CHECK_EQ(lab.seen->info.flushed_wno, 2);
 	CHECK_EQ(state, ZEROFS_S_LIVE);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 /* ---- the arena --------------------------------------------------------------------------- */
@@ -533,8 +518,7 @@ static void arena_is_handed_back_whole(void)
 	CHECK_EQ(kdev_arena_fd(&lab.d), -ENODATA); /* given up at RESUME */
 	lab_run(&lab);
 	CHECK(io_works(&lab));
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static void arena_survives_failed(void)
@@ -554,8 +538,7 @@ static void arena_survives_failed(void)
 	lab.arena_len = lab.seen->info.arena_len;
 	lab.arena = mmap(NULL, lab.arena_len, PROT_READ, MAP_SHARED, lab.arena_fd, 0);
 	CHECK(lab_is(lab.arena, MIB, 0, 78));
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static const struct check_test tests[] = {

@@ -225,8 +225,7 @@ static void storm(void)
 	CHECK(i >= 0);
 	CHECK_EQ(fsync(i), 0);
 	close(i);
-	lab_stop(&lab);
-	lab_free(&lab);
+	lab_end(&lab);
 }
 
 static const struct check_test tests[] = {
