@@ -155,6 +155,8 @@ module: $(foreach k,$(KV),$(B)/module/$(k)/zerofs.ko)
 	$(Q)$(if $(KV),,echo "module: no kernel headers of a test kernel are installed; run: make setup" >&2; exit 1)
 
 $(B)/module/%/zerofs.ko: $(MODULE_SRCS)
+	$(Q)test -e /lib/modules/$*/build/Makefile || { \
+		echo "module: the headers of kernel $* are not installed; run: apt-get install linux-headers-$*" >&2; exit 1; }
 	$(call say,KMOD,$*)
 	$(call MODULE_LINKS,$*)
 	+$(Q)$(call MODULE_MAKE,$*) W=1 modules $(if $(V),,>$(B)/module/$*/log 2>&1 || { cat $(B)/module/$*/log >&2; exit 1; })
