@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Lists a volume in file://DIR and writes a device's content to a file. Written from docs/format.md alone.
-usage: reader.py DIR (--key-file FILE | --passphrase TEXT) [DEVICE OUTFILE]"""
+usage: reader.py DIR (--key-file FILE | --passphrase TEXT) [DEVICE OUTFILE | --journal FILE]"""
 import hashlib, os, struct, sys
 import nacl.bindings as nb, nacl.pwhash, zstandard
 
@@ -146,7 +146,47 @@ while os.path.exists(f"{root}/{(name := seg_name(0, replay))}"):
 for d, (dname, size) in devs.items():
     print(f"device {d} {dname}: {size} bytes, {sum(k[0] == d for k in image)} blocks with data")
 
-if len(sys.argv) > 4:
+def crc32c(b):
+    c = 0xffffffff
+    for x in b:
+        c ^= x
+        for _ in range(8): c = c >> 1 ^ (0x82f63b78 if c & 1 else 0)
+    return c ^ 0xffffffff
+
+def read_journal(j):                    # prints what is in it
+    key, best = kdf(b"journal"), None
+    for b in (j[:4096], j[4096:8192]):
+        if not any(b): continue
+        assert b[:12] == b"ZEROFS\r\n\1\0\x08\0" and b[24:40] == uuid, "superblock"
+        assert mac(key, b[:4056]) == b[4056:4088] and crc32c(b[:4088]) == U("<I", b, 4088)[0], "superblock"
+        if not best or U("<Q", b, 40) > U("<Q", best, 40): best = b
+    gen, jid, size, off, length, pos, prev = U("<Q16sQQQQ16s", best, 40)
+    print(f"journal {jid.hex()} of {text(best[152:216])}, generation {gen}, {'clean' if U('<I', best, 144)[0] & 1 else 'in use'}")
+    while True:
+        b = j[off + pos % length:]; h = b[:192]
+        if len(h) < 192 or h[:8] != b"ZEROFS\r\n" or crc32c(h[:188]) != U("<I", h, 188)[0]: break
+        typ, n = U("<B3xI", h, 40); at, epoch, first, last, flushed, _, nops, nblocks = U("<QQQQQQII", h, 64)
+        if h[48:64] != jid or at != pos or h[128:144] != prev: break
+        tlen, crc = U("<II", h, 176); b = b[:n if typ == 1 else 4096]
+        assert tlen == 32 * nops + 16 * nblocks and crc32c(b[192:]) == crc, f"record {pos}"
+        open_ = lambda i, aad, tag, c: nb.crypto_aead_xchacha20poly1305_ietf_decrypt(c + tag, aad, h[144:160] + struct.pack("<Q", i), key)
+        t = open_(0, h[:160] + bytes(16) + h[176:188] + bytes(4), h[160:176], b[192:192 + tlen])
+        if typ == 2: print(f"record {pos}: pad, {n} bytes")
+        else: print(f"record {pos}: epoch {epoch}, wno {first} to {last}, flushed to {flushed}")
+        i, data = 0, -(-(192 + tlen) // 4096) * 4096
+        for wno, lba, dev, blocks, kind, flags in struct.iter_unpack("<QQIIBB6x", t[:32 * nops]):
+            out = b""
+            for k in range(blocks if kind == 1 else 0):
+                aad = uuid + jid + struct.pack("<QIIQQ", pos, i, dev, lba + k, wno)
+                out += open_(1 + i, aad, t[32 * nops + 16 * i:][:16], b[data + 4096 * i:][:4096]); i += 1
+            what = ("write", "discard", "zeroes")[kind - 1]
+            print(f"  {wno} {what}, device {dev}, LBA {lba}, {blocks} blocks" + (", keep" if flags & 1 else "") +
+                  (" " + H(out, 16).hex()[:16] if out else ""))
+        prev, pos = H(h, 16), pos + n
+
+if len(sys.argv) > 4 and sys.argv[4] == "--journal":
+    read_journal(open(sys.argv[5], "rb").read())
+elif len(sys.argv) > 4:
     dev, cache = int(sys.argv[4]), {}
     with open(sys.argv[5], "wb") as out:
         out.truncate(devs[dev][1])

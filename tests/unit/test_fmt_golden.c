@@ -21,6 +21,7 @@
 #include "base/crc32c.h"
 #include "format/fmt_arena.h"
 #include "format/fmt_head.h"
+#include "format/fmt_journal.h"
 #include "format/fmt_name.h"
 #include "format/fmt_run.h"
 #include "format/fmt_seg.h"
@@ -578,6 +579,87 @@ static void gc_bytes(void **state)
 	buf_free(&b);
 }
 
+/* The beginning of a journal: what comes behind is zeros. */
+static void journal_bytes(void **state)
+{
+	static uint8_t j[FMT_JOURNAL_RING_OFF + 4 * FMT_JOURNAL_BLOCK], data[2][FMT_BLOCK_SIZE];
+	const struct fmt_journal_op ops[] = {
+		{ .wno = WNO(15), .lba = 7, .dev = 1, .blocks = 1, .kind = FMT_JOURNAL_WRITE },
+		{ .wno = WNO(16), .lba = 9, .dev = 0, .blocks = 5, .kind = FMT_JOURNAL_DISCARD },
+		{ .wno = WNO(18), .lba = 3, .dev = 0, .blocks = 1, .kind = FMT_JOURNAL_WRITE },
+		{ .wno = WNO(19),
+		  .lba = 4,
+		  .dev = 0,
+		  .blocks = 1 << 20,
+		  .kind = FMT_JOURNAL_ZEROES,
+		  .flags = FMT_JOURNAL_NOUNMAP },
+	};
+	const uint8_t *const blocks[] = { data[0], data[1] };
+	struct fmt_journal_sb sb = { .generation = 1,
+				     .size = FMT_JOURNAL_MIN_SIZE,
+				     .start_wno = WNO(14),
+				     .epoch = 2,
+				     .created_us = TIME(300),
+				     .saved_us = TIME(300),
+				     .clean = true,
+				     .host = "golden-host" };
+	struct fmt_journal_rec r = { .type = FMT_JOURNAL_OPS,
+				     .epoch = 2,
+				     .first = WNO(15),
+				     .last = WNO(20),
+				     .flushed_to = WNO(14),
+				     .store_to = WNO(13),
+				     .nr_ops = 4,
+				     .nr_blocks = 2,
+				     .created_us = TIME(301) };
+	struct golden *g = the_volume();
+	const uint8_t *key = keys_get(g->kr, KEYS_JOURNAL);
+
+	(void)state;
+	memset(sb.journal, 0x11, sizeof(sb.journal));
+	assert_int_equal(fmt_journal_sb_seal(j, &sb, uuid, key), 0);
+	sb.generation++;
+	sb.saved_us++;
+	sb.clean = false;
+	assert_int_equal(fmt_journal_sb_seal(j + FMT_JOURNAL_SB_LEN, &sb, uuid, key), 0);
+	memset(data[0], 0x61, sizeof(data[0]));
+	memset(data[1], 0x62, sizeof(data[1]));
+	memcpy(r.journal, sb.journal, sizeof(r.journal));
+	assert_int_equal(fmt_journal_seal(j + FMT_JOURNAL_RING_OFF, &r, ops, blocks, uuid, key), 0);
+	memcpy(r.prev, r.hash, sizeof(r.prev));
+	r.pos = r.len;
+	r.type = FMT_JOURNAL_PAD;
+	r.len = 2 * FMT_JOURNAL_BLOCK;
+	r.first = r.last = r.nr_ops = r.nr_blocks = 0;
+	assert_int_equal(
+		fmt_journal_seal(j + FMT_JOURNAL_RING_OFF + r.pos, &r, NULL, NULL, uuid, key), 0);
+	golden_file("journal", j, sizeof(j));
+	end(g);
+}
+
+/* The reader lists operations and the hash of what each wrote. */
+static void journal_reader(void **state)
+{
+	static const char want[] =
+		"journal 11111111111111111111111111111111 of golden-host, generation 2, in use\n"
+		"record 0: epoch 2, wno 4294967311 to 4294967316, flushed to 4294967310\n"
+		"  4294967311 write, device 1, LBA 7, 1 blocks 74520bf2be15c6f2\n"
+		"  4294967312 discard, device 0, LBA 9, 5 blocks\n"
+		"  4294967314 write, device 0, LBA 3, 1 blocks 0ce9d723ab391959\n"
+		"  4294967315 zeroes, device 0, LBA 4, 1048576 blocks, keep\n"
+		"record 12288: pad, 8192 bytes\n";
+	char got[4096];
+	FILE *f = popen(READER " " GOLDEN "/volume --key-file " GOLDEN "/key --journal " GOLDEN
+			       "/journal | sed -n '/^journal/,$p'",
+			"r");
+
+	(void)state;
+	assert_non_null(f);
+	got[fread(got, 1, sizeof(got) - 1, f)] = '\0';
+	pclose(f);
+	assert_string_equal(got, want);
+}
+
 /* What the reader says of golden device @dev must be what was put in. */
 static void read_back(const struct golden *g, const char *how, unsigned int dev)
 {
@@ -645,8 +727,9 @@ static void engine(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(volume_bytes), cmocka_unit_test(local_bytes),
-		cmocka_unit_test(gc_bytes),	cmocka_unit_test(independent_reader),
+		cmocka_unit_test(volume_bytes),	 cmocka_unit_test(local_bytes),
+		cmocka_unit_test(journal_bytes), cmocka_unit_test(journal_reader),
+		cmocka_unit_test(gc_bytes),	 cmocka_unit_test(independent_reader),
 		cmocka_unit_test(engine),
 	};
 
