@@ -330,6 +330,20 @@ static void sizes(void **state)
 	opens_as(&r, ops);
 }
 
+/* Numbers that nobody was given: there is nothing in it. */
+static void no_operations(void **state)
+{
+	struct fmt_journal_op ops[MAX_OP];
+	struct want w = { .r = some_rec(ops) };
+
+	(void)state;
+	w.r.nr_ops = w.r.nr_blocks = 0;
+	assert_int_equal(fmt_journal_seal(out, &w.r, NULL, NULL, uuid, key), 0);
+	assert_int_equal(w.r.len, BLOCK);
+	opens_as(&w.r, NULL);
+	hostile_check(out, w.r.len, open_rec, &w);
+}
+
 static void hostile(void **state)
 {
 	struct want w;
@@ -410,7 +424,7 @@ static void rules(void **state)
 	REFUSED(r.last = 1ull << 63);
 	REFUSED(r.store_to = 100); /* beyond what is durable anywhere */
 	REFUSED(r.flushed_to = 1ull << 63);
-	REFUSED(r.nr_ops = 0; r.nr_blocks = 0);
+	REFUSED(r.nr_ops = 0);
 	REFUSED(r.nr_ops = MAX_OP + 1);
 	REFUSED(r.nr_blocks = FMT_JOURNAL_MAX_BLOCKS + 1);
 	REFUSED(r.nr_blocks = 2);
@@ -540,11 +554,12 @@ static void random_bytes(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(superblock),	  cmocka_unit_test(superblock_rules),
-		cmocka_unit_test(round_trip),	  cmocka_unit_test(sizes),
-		cmocka_unit_test(hostile),	  cmocka_unit_test(pad),
-		cmocka_unit_test(rules),	  cmocka_unit_test(forged),
-		cmocka_unit_test(swapped_blocks), cmocka_unit_test(random_bytes),
+		cmocka_unit_test(superblock),	 cmocka_unit_test(superblock_rules),
+		cmocka_unit_test(round_trip),	 cmocka_unit_test(sizes),
+		cmocka_unit_test(no_operations), cmocka_unit_test(hostile),
+		cmocka_unit_test(pad),		 cmocka_unit_test(rules),
+		cmocka_unit_test(forged),	 cmocka_unit_test(swapped_blocks),
+		cmocka_unit_test(random_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
