@@ -102,7 +102,7 @@ check_sums() {
 mkfs_() { mkfs.ext4 -q -F -E lazy_itable_init=1,lazy_journal_init=1 "$1"; }
 
 fio_verify() {
-	fio --name=verify --directory="$MNT" --size=${FIO_MB}M --rw=randwrite --bs=16k --ioengine=libaio \
+	fio --name=verify --verify_state_save=0 --directory="$MNT" --size=${FIO_MB}M --rw=randwrite --bs=16k --ioengine=libaio \
 		--iodepth=16 --direct=1 --verify=crc32c --do_verify=1 --verify_fatal=1 --end_fsync=1 \
 		--randseed=1 --output-format=terse --output="$MNT.fio"
 }
