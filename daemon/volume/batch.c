@@ -166,6 +166,7 @@ void batch_add(struct volume *v, struct emap_dev *over, uint8_t kind, uint64_t l
 			lba += e.nblocks;
 		}
 		v->open->raw_bytes += n << IO_BLOCK_SHIFT;
+		v->dirty_bytes += n << IO_BLOCK_SHIFT;
 	} else {
 		e.kind = EMAP_ZERO;
 		e.codec = kind;

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "io.h"
 #include "volume/batch.h"
 #include "volume/checkpoint.h"
@@ -36,12 +37,33 @@ static void answer(struct volume *v, struct io_req *io, int err)
 	io->done(io);
 }
 
+uint64_t commit_dirty_since(const struct volume *v)
+{
+	const struct batch *b;
+
+	list_for_each_entry(b, &v->batches, link)
+		if (b->state != BATCH_COMMITTED)
+			return b->opened_us;
+	return batch_dirty(v) ? v->open->opened_us : ~0ull;
+}
+
+bool commit_overdue(const struct volume *v)
+{
+	uint64_t since;
+
+	if (!v->o.max_dirty_age_ms)
+		return false;
+	since = commit_dirty_since(v);
+	return since != ~0ull && clock_mono_us(v->env.clock) - since >=
+					 (uint64_t)v->o.max_dirty_age_ms * 1000;
+}
+
 uint64_t commit_durable_wno(const struct volume *v)
 {
 	const struct journal *j = v->journal;
 
 	/* a journal that has failed still holds what it held before */
-	if (v->o.flush_local && j && j->written > v->committed_wno)
+	if (v->o.flush_local && j && j->written > v->committed_wno && !commit_overdue(v))
 		return j->written;
 	return v->committed_wno;
 }
@@ -202,6 +224,7 @@ static void advance(struct volume *v)
 		v->committed_wno = b->last_wno;
 		memcpy(v->commit_chain, b->seg.hash, sizeof(v->commit_chain));
 		v->st.segments_committed++;
+		v->dirty_bytes -= b->raw_bytes;
 		moved = true;
 	}
 	if (!moved)

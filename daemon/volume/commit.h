@@ -6,6 +6,7 @@
 #ifndef VOLUME_COMMIT_H
 #define VOLUME_COMMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct batch;
@@ -26,6 +27,12 @@ void commit_wait(struct volume *v, struct io_req *io, uint64_t wno);
 
 /* Everything up to this number is durable in the sense of the volume's flush mode. */
 uint64_t commit_durable_wno(const struct volume *v);
+
+/* When the oldest operation that is not in the store came; ~0 = there is none. */
+uint64_t commit_dirty_since(const struct volume *v);
+
+/* Is it older than the limit? Then the journal answers nobody. */
+bool commit_overdue(const struct volume *v);
 
 /* The highest number that a FLUSH or FUA waits for, 0 = nobody waits. */
 uint64_t commit_wanted(const struct volume *v);

@@ -48,7 +48,8 @@ struct journal_group {
 
 bool journal_answers(const struct volume *v)
 {
-	return v->o.flush_local && v->journal && v->journal->state == JOURNAL_ACTIVE;
+	return v->o.flush_local && v->journal && v->journal->state == JOURNAL_ACTIVE &&
+	       !commit_overdue(v);
 }
 
 int journal_new(struct volume *v, struct jdev *dev)

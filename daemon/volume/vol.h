@@ -17,6 +17,7 @@
  *  V4 an overlay page lies in an extent of the arena that is not FREE.
  *  V5 a batch is PUT only if its seq < lowest_seq + window.
  *  V6 a waiting flush's number is > what is durable (commit_durable_wno()).
+ *  V8 dirty_bytes is the sum of what was written into the batches that are not committed.
  *  V7 memory counters (sealed, fetch) are the sums over what they count.
  */
 #ifndef VOLUME_VOL_H
@@ -130,6 +131,7 @@ struct volume {
 	uint8_t replay_chain[FMT_HASH_LEN];	/* ... and hash of the object before that */
 	bool part_applied;		/* the base map is between two commit points */
 	struct journal *journal;	/* NULL: none */
+	uint64_t dirty_bytes;		/* of operations beyond committed_wno */
 	struct list_head flushes;	/* FLUSH and FUA, by the number they wait for */
 	uint64_t nr_flushes;
 

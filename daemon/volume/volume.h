@@ -65,6 +65,12 @@ struct volume_opts {
 	 * the store has it
 	 */
 	bool flush_local;
+	/*
+	 * limits of what is acknowledged and not in the store, 0 = none: of bytes, above which WRITEs
+	 * wait; of age, above which the journal answers no FLUSH
+	 */
+	uint64_t max_dirty_bytes;
+	uint32_t max_dirty_age_ms;
 	/* give up an open journal that the head names: this host's; another's */
 	bool abandon_journal, accept_loss;
 	char host[VOLUME_NAME_LEN];	/* of this machine, for messages and the head */

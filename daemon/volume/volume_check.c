@@ -49,6 +49,7 @@ static int check_overlay(struct volume *v)
 static int check_batches(const struct volume *v)
 {
 	uint64_t seq = 0, wno = v->applied_wno, sealed = 0;
+	uint64_t dirty = v->open ? v->open->raw_bytes : 0;
 	bool durable = true;
 	const struct batch *b;
 
@@ -61,8 +62,10 @@ static int check_batches(const struct volume *v)
 		sealed += b->mem;
 		if (b->state == BATCH_COMMITTED && !durable)
 			return 20;
-		if (b->state != BATCH_COMMITTED)
+		if (b->state != BATCH_COMMITTED) {
 			durable = false;
+			dirty += b->raw_bytes;
+		}
 		if (b->state == BATCH_PUT && b->seq >= v->lowest_seq + v->window)
 			return 50;
 	}
@@ -70,6 +73,8 @@ static int check_batches(const struct volume *v)
 		return 20;
 	if (v->open && v->open->ops && v->open->first_wno != wno + 1)
 		return 20;
+	if (dirty != v->dirty_bytes)
+		return 80;
 	return sealed == v->sealed_bytes ? 0 : 70;
 }
 

@@ -19,23 +19,13 @@ static uint64_t memory_used(const struct volume *v)
 
 static void dirty(struct volume *v, struct volume_stats *s)
 {
-	uint64_t now = clock_mono_us(v->env.clock), oldest = now;
+	uint64_t since = commit_dirty_since(v);
 	const struct batch *b;
 
-	list_for_each_entry(b, &v->batches, link) {
-		if (b->state == BATCH_COMMITTED)
-			continue;
-		s->segments_inflight++;
-		s->dirty_bytes += b->raw_bytes;
-		if (b->opened_us < oldest)
-			oldest = b->opened_us;
-	}
-	if (batch_dirty(v)) {
-		s->dirty_bytes += v->open->raw_bytes;
-		if (v->open->opened_us < oldest)
-			oldest = v->open->opened_us;
-	}
-	s->dirty_age_us = now - oldest;
+	list_for_each_entry(b, &v->batches, link)
+		s->segments_inflight += b->state != BATCH_COMMITTED;
+	s->dirty_bytes = v->dirty_bytes;
+	s->dirty_age_us = since == ~0ull ? 0 : clock_mono_us(v->env.clock) - since;
 }
 
 void volume_get_stats(struct volume *v, struct volume_stats *ret)

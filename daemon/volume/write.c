@@ -31,12 +31,26 @@ static uint8_t arena_op_of(const struct io_req *io)
 	return io->op == IO_DISCARD ? FMT_ARENA_DISCARD : FMT_ARENA_ZEROES;
 }
 
+/* Beyond what may be lost with this host? A WRITE that is larger than that goes alone. */
+static bool over_limit(const struct volume *v, const struct io_req *io)
+{
+	uint64_t max = v->o.max_dirty_bytes;
+
+	return max && v->dirty_bytes &&
+	       v->dirty_bytes + ((uint64_t)io->nblocks << IO_BLOCK_SHIFT) > max;
+}
+
 /* Room for the request, or -EAGAIN; -EINVAL. */
 static int prepare(struct volume *v, struct io_req *io, struct emap_dev *d)
 {
 	uint32_t freed = ~0u;
 	int err;
 
+	if (io->op == IO_WRITE && over_limit(v, io)) {
+		if (v->open)
+			v->open->starved = true;
+		return -EAGAIN;
+	}
 	if (io->op == IO_WRITE) {
 		err = arena_use(&v->arena, io->queue, io->buf,
 				(uint64_t)io->nblocks << IO_BLOCK_SHIFT, &freed);

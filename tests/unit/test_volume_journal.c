@@ -230,6 +230,69 @@ static void test_full(void **state)
 	end(&t);
 }
 
+/* ---- limits of what this host may lose ------------------------------------------------------ */
+
+static void test_dirty_bytes(void **state)
+{
+	struct vol_io *x;
+	struct one t;
+
+	(void)state;
+	begin(&t, 20);
+	t.w.v->o.max_dirty_bytes = 1u << 20;
+	hold_segments(&t.w);
+	write_one(&t, 0, 200);
+	x = vol_io_new();
+	vol_submit(x, &t.w, IO_WRITE, 0, 0, 300, 100, model_op(&t.m, 0, 300, 100, true));
+	vol_settle(&t.w);
+	assert_int_equal(t.w.pending, 1);
+	/* and what comes behind it keeps its place */
+	x = vol_io_new();
+	vol_submit(x, &t.w, IO_WRITE, 0, 0, 310, 1, model_op(&t.m, 0, 310, 1, true));
+	vol_settle(&t.w);
+	assert_int_equal(t.w.pending, 2);
+	let_segments(&t.w);
+	assert_int_equal(vol_flush(&t.w), 0);
+	vol_settle(&t.w);
+	assert_int_equal(t.w.pending, 0);
+	vol_assert_prefix(&t.w, &t.m, 3, 3);
+	/* one that is larger than the limit still gets on */
+	t.w.v->o.max_dirty_bytes = 4096;
+	write_one(&t, 5, 20);
+	write_one(&t, 5, 20);
+	end(&t);
+}
+
+static void test_dirty_age(void **state)
+{
+	struct vol_io *x;
+	struct one t;
+
+	(void)state;
+	begin(&t, 21);
+	t.w.v->o.max_dirty_age_ms = 10000;
+	hold_segments(&t.w);
+	write_one(&t, 0, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	vol_advance(&t.w, 9000000);
+	write_one(&t, 1, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	vol_advance(&t.w, 2000000);
+	write_one(&t, 2, 1); /* a WRITE does not wait */
+	x = vol_io_new();
+	vol_submit(x, &t.w, IO_FLUSH, 0, 0, 0, 0, t.m.ops);
+	vol_settle(&t.w);
+	assert_int_equal(t.w.pending, 1);
+	let_segments(&t.w);
+	vol_settle(&t.w);
+	assert_int_equal(t.w.pending, 0);
+	hold_segments(&t.w);
+	write_one(&t, 3, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	assert_true(t.w.v->committed_wno < t.w.v->last_wno);
+	end(&t);
+}
+
 /* ---- disks that fail ---------------------------------------------------------------------- */
 
 static void test_failed_write_is_final(void **state)
@@ -443,6 +506,8 @@ int main(void)
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_round_and_round),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_dirty_bytes),
+		cmocka_unit_test(test_dirty_age),
 		cmocka_unit_test(test_failed_write_is_final),
 		cmocka_unit_test(test_rot_is_not_the_end),
 		cmocka_unit_test(test_rotten_superblock),
