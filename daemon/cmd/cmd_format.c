@@ -79,9 +79,7 @@ static int take_flush(const char *flush)
 	if (!strcmp(flush, "store"))
 		return 0;
 	if (!strcmp(flush, "local"))
-		return cmd_usage(
-			"format: --flush local needs a journal on a local disk, which this "
-			"version does not have; use --flush store");
+		return 0;
 	return cmd_usage("format: --flush: '%s' is neither 'store' nor 'local'", flush);
 }
 

@@ -20,7 +20,7 @@
 
 struct texts {
 	const char *memory, *pass, *key, *grace, *queues, *depth, *seg_size, *seg_age, *zstd,
-		*state_dir, *ready_fd;
+		*state_dir, *ready_fd, *journal, *flush, *dirty_bytes, *dirty_age;
 };
 
 static int take_size(const char *opt, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
@@ -76,6 +76,36 @@ static uint32_t default_queues(void)
 	return n < 1 ? 1 : n > (long)SERVE_MAX_QUEUES ? SERVE_MAX_QUEUES : (uint32_t)n;
 }
 
+static int take_limits(const struct texts *t, struct volume_opts *ret)
+{
+	uint64_t ms;
+
+	if (t->dirty_age) {
+		if (parse_ms(t->dirty_age, &ms) || ms < 100 || ms > 7 * 86400000ull)
+			return cmd_usage("--max-dirty-age: '%s' is not a time from 100ms to 168h",
+					 t->dirty_age);
+		ret->max_dirty_age_ms = (uint32_t)ms;
+	}
+	return t->dirty_bytes ? take_size("max-dirty-bytes", t->dirty_bytes, 1u << 20, 1ull << 50,
+					  &ret->max_dirty_bytes) :
+				0;
+}
+
+static int take_flush(const struct texts *t, struct volume_opts *ret)
+{
+	if (gethostname(ret->host, sizeof(ret->host) - 1))
+		return cmd_err("this host has no name: %s", strerror(errno));
+	if (!t->flush || !strcmp(t->flush, "store"))
+		return 0;
+	if (strcmp(t->flush, "local") != 0)
+		return cmd_usage("--flush: '%s' is neither 'store' nor 'local'", t->flush);
+	if (!t->journal)
+		return cmd_usage("--flush local needs a journal: --journal PATH; 'zerofs journal "
+				 "create' makes one");
+	ret->flush_local = true;
+	return 0;
+}
+
 static int take(const struct texts *t, struct serve_conf *c)
 {
 	unsigned long depth = 128, zstd = 0;
@@ -107,6 +137,10 @@ static int take(const struct texts *t, struct serve_conf *c)
 		rc = cmd_opt_number("zstd-level", t->zstd, 0, 19, &zstd);
 		c->volume.zstd_level = (int)zstd;
 	}
+	if (!rc)
+		rc = take_flush(t, &c->volume);
+	if (!rc)
+		rc = take_limits(t, &c->volume);
 	if (!rc && t->grace)
 		rc = take_grace(t->grace, &c->session.grace_ms);
 	if (!rc && t->queues)
@@ -143,6 +177,7 @@ static void wipe(void *ctx)
 
 int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 {
+	bool abandon = false, accept = false;
 	struct texts t = { 0 };
 	const struct cmd_opt opts[] = {
 		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)",
@@ -160,6 +195,23 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		{ "segment-size", "BYTES", "cut segments at this size (8M)", &t.seg_size, NULL },
 		{ "segment-age", "TIME", "... or at this age (2s)", &t.seg_age, NULL },
 		{ "zstd-level", "N", "compression, 0 (none) to 19 (1)", &t.zstd, NULL },
+		{ "flush", "MODE",
+		  "what a FLUSH waits for: 'local', the journal, or 'store' (store)", &t.flush,
+		  NULL },
+		{ "journal", "PATH", "the journal: a file or partition of this host", &t.journal,
+		  NULL },
+		{ "max-dirty-bytes", "BYTES",
+		  "writes wait while more than this is not in the store (no limit)", &t.dirty_bytes,
+		  NULL },
+		{ "max-dirty-age", "TIME",
+		  "the journal answers no FLUSH while something has waited longer (no limit)",
+		  &t.dirty_age, NULL },
+		{ "abandon-journal", NULL,
+		  "start without this host's open journal; what only it holds is LOST", NULL,
+		  &abandon },
+		{ "accept-loss", NULL,
+		  "start while another host's journal is open; what only it holds is LOST", NULL,
+		  &accept },
 		{ "state-dir", "DIR",
 		  "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir,
 		  NULL },
@@ -189,12 +241,15 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		rc = take_ready_fd(t.ready_fd, &c.ready_fd);
 	if (rc)
 		return rc;
+	c.volume.abandon_journal = abandon;
+	c.volume.accept_loss = accept;
 	from.passphrase_file = t.pass;
 	from.key_file = t.key;
 	rc = cmd_secret_read(&secret, &from);
 	if (rc)
 		return rc;
 	c.state_dir = t.state_dir;
+	c.journal = t.journal;
 	c.secret = &secret.secret;
 	rc = serve_run(&c, err);
 	cmd_secret_wipe(&secret);

@@ -51,8 +51,13 @@ static void print_daemon(const json_t *d)
 	printf("  store:    %s\n", str(d, "url"));
 	printf("  daemon:   process %" PRIu64 ", version %s, %s\n", num(d, "pid"),
 	       str(d, "version"), str(d, "phase"));
-	printf("  flush:    store: a FLUSH returns when all that was written before it is in the "
-	       "store\n");
+	printf("  flush:    %s: %s\n", str(d, "flush"), str(d, "flush_promise"));
+	if (!strcmp(str(d, "journal"), "active"))
+		printf("  journal:  %s of %s used\n", parse_size_str(a, num(d, "journal_used")),
+		       parse_size_str(b, num(d, "journal_size")));
+	if (!strcmp(str(d, "journal"), "failed"))
+		printf("  TROUBLE:  the journal's disk has failed; until the next start a FLUSH "
+		       "waits for the store\n");
 	if (num(d, "dirty_bytes"))
 		printf("  pending:  %s not yet in the store, the oldest for %.1f s; %" PRIu64
 		       " FLUSHes wait\n",

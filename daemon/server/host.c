@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/disk_dir.h"
+#include "base/jdev_uring.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/workq.h"
@@ -266,6 +267,36 @@ int host_open_state(struct host *h, const char *path, char *err)
 	return 0;
 }
 
+int host_open_journal(struct host *h, const char *path, char *err)
+{
+	int rc = jdev_uring_open(&h->journal, &h->core, path);
+	const char *why = strerror(-rc);
+
+	switch (rc) {
+	case 0:
+		h->env.journal = h->journal;
+		return 0;
+	case -ENOENT:
+		why = "it is not there; is its disk mounted?";
+		break;
+	case -ENOTBLK:
+		why = "it is neither a file nor a block device";
+		break;
+	case -EBUSY:
+		why = "another process uses it, or it is mounted";
+		break;
+	case -EOPNOTSUPP:
+		why = "its file system cannot write past the page cache (tmpfs?); put it on a disk";
+		break;
+	case -ENODATA:
+	case -EINVAL:
+		why = "it is not a journal; 'zerofs journal create' makes one";
+		break;
+	}
+	snprintf(err, HOST_ERR_LEN, "the journal %s cannot be used: %s", path, why);
+	return rc;
+}
+
 void host_on_post_buf(struct host *h,
 		      void (*fn)(void *ctx, uint32_t id, uint64_t off, uint32_t len), void *ctx)
 {
@@ -342,6 +373,8 @@ void host_stop_threads(struct host *h)
 	h->workq = NULL;
 	store_close(h->store);
 	h->store = NULL;
+	jdev_close(h->journal);
+	h->journal = NULL;
 }
 
 void host_free(struct host *h)
@@ -404,6 +437,14 @@ void host_explain(struct host *h, int rc, char *err)
 		    *why ? why :
 			   "somebody newer owns it, or the store shows an older image than this "
 			   "host has seen");
+		break;
+	case -ENOMEDIUM:
+		say(err, "the volume at %s is not served: %s", h->url,
+		    *why ? why : "its journal is not here");
+		break;
+	case -EUCLEAN:
+		say(err, "the volume at %s is not served: %s", h->url,
+		    *why ? why : "the journal does not go on with it");
 		break;
 	case -EPROTONOSUPPORT:
 		say(err,

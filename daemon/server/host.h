@@ -16,6 +16,7 @@
 #include "volume/volume.h"
 
 struct disk_dir;
+struct jdev;
 struct stat_counters;
 struct workq;
 
@@ -49,6 +50,7 @@ struct host {
 	struct disk state;		/* what the volume sees of @dir */
 	char *state_dir;
 	int state_rc;
+	struct jdev *journal;
 	struct volume *volume;		/* whose deadline the timer follows; core lock */
 	void (*post_buf)(void *ctx, uint32_t id, uint64_t off, uint32_t len);
 	void *post_buf_ctx;
@@ -84,6 +86,12 @@ int host_new(struct host **ret, const char *url, unsigned int flags, unsigned in
  * this volume; -errno; one sentence in @err.
  */
 int host_open_state(struct host *h, const char *path, char *err);
+
+/*
+ * Opens the journal at @path, for this process alone. 0, or -errno and one sentence in @err.
+ * Without the core lock.
+ */
+int host_open_journal(struct host *h, const char *path, char *err);
 
 /* Who is told of volume_env.post_buf and .superseded, core lock held. Before there is a volume. */
 void host_on_post_buf(struct host *h,

@@ -28,6 +28,14 @@ const char *report_state(uint32_t state)
 	return state < ZEROFS_S_NR ? names[state] : "UNKNOWN";
 }
 
+const char *report_flush(bool local)
+{
+	if (!local)
+		return "a FLUSH returns when all that was written before it is in the store";
+	return "a FLUSH returns when all that was written before it is in the journal or the "
+	       "store; what is not yet in the store is lost with this host and its journal's disk";
+}
+
 static void set_u64(json_t *j, const char *key, uint64_t v)
 {
 	json_object_set_new(j, key, json_integer((json_int_t)v));
@@ -50,7 +58,8 @@ static json_t *head(struct session *s, const struct report_meta *m)
 	set_str(j, "version", ZEROFS_VERSION);
 	set_str(j, "phase", m->phase);
 	set_str(j, "state", s->up ? report_state(kdev_state(&s->kd)) : "NONE");
-	set_str(j, "flush", "store");
+	set_str(j, "flush", m->flush_local ? "local" : "store");
+	set_str(j, "flush_promise", report_flush(m->flush_local));
 	set_u64(j, "started_us", m->started_us);
 	set_u64(j, "attach_gen", s->up ? s->kd.attach_gen : 0);
 	return j;
@@ -129,6 +138,9 @@ json_t *report_status(struct session *s, const struct report_meta *m)
 	set_u64(j, "memory_cap", st.memory_cap);
 	set_u64(j, "corrupt_frames", st.corrupt_frames);
 	set_u64(j, "epoch", st.epoch);
+	set_str(j, "journal", st.journal_failed ? "failed" : st.journal_active ? "active" : "none");
+	set_u64(j, "journal_size", st.journal_size);
+	set_u64(j, "journal_used", st.journal_used);
 	json_object_set_new(j, "store_errno", json_integer(st.store_errno));
 	set_u64(j, "store_outage_us", st.store_outage_us);
 	set_str(j, "store_trouble", report_trouble(st.store_errno));
@@ -246,6 +258,12 @@ static const struct {
 	STAT(store_errors),
 	STAT(store_retries),
 	STAT(flushes_waiting),
+	STAT(durable_wno),
+	STAT(journal_size),
+	STAT(journal_used),
+	STAT(journal_groups),
+	STAT(journal_records),
+	STAT(journal_bytes),
 	STAT(corrupt_frames),
 };
 

@@ -7,6 +7,7 @@
 #define SERVER_REPORT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct session;
@@ -16,6 +17,7 @@ struct session;
  * @url:	as given to serve
  * @phase:	"starting", "recovering", "serving", "draining", "superseded"
  * @started_us:	wall clock
+ * @flush_local: as asked for; the journal may have failed since
  */
 struct report_meta {
 	const char *url;
@@ -23,7 +25,11 @@ struct report_meta {
 	const char *uuid;
 	const char *phase;
 	uint64_t started_us;
+	bool flush_local;
 };
+
+/* In words, what a FLUSH promises. Any thread. */
+const char *report_flush(bool local);
 
 /* enum zerofs_state in the words that users see (LIVE, CACHE_LOST). Any thread. */
 const char *report_state(uint32_t state);

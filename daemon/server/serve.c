@@ -332,6 +332,11 @@ static int recover(struct serve *s, char *err)
 	int rc;
 
 	set_phase(s, "recovering");
+	if (s->conf->journal) {
+		rc = host_open_journal(s->host, s->conf->journal, err);
+		if (rc)
+			return rc;
+	}
 	core_lock(&s->host->core);
 	rc = volume_new(&s->volume, &s->host->env, s->keys, &s->conf->volume);
 	core_unlock(&s->host->core);
@@ -365,10 +370,13 @@ static int recover(struct serve *s, char *err)
 	rc = session_up(&s->session, &rec, err);
 	if (rc)
 		return rc;
-	log_info("volume '%s' (%s): epoch %llu, %llu segments replayed, %u entries taken over from "
-		 "memory",
+	log_info("volume '%s' (%s): epoch %llu, %llu segments replayed, %u writes taken over from "
+		 "memory, %llu from the journal",
 		 s->name, s->uuid, (unsigned long long)rec.epoch,
-		 (unsigned long long)rec.segments_replayed, rec.adopted_entries);
+		 (unsigned long long)rec.segments_replayed, rec.adopted_entries,
+		 (unsigned long long)rec.journal_ops);
+	log_info("flush = %s: %s", s->conf->volume.flush_local ? "local" : "store",
+		 report_flush(s->conf->volume.flush_local));
 	return 0;
 }
 
@@ -702,7 +710,11 @@ int serve_run(const struct serve_conf *conf, char *err)
 	s->wakefd = -1;
 	s->session.kd.fd = -1;
 	s->meta = (struct report_meta){
-		.url = conf->url, .name = s->name, .uuid = s->uuid, .phase = "starting"
+		.url = conf->url,
+		.name = s->name,
+		.uuid = s->uuid,
+		.phase = "starting",
+		.flush_local = conf->volume.flush_local,
 	};
 	if (start(s, why)) {
 		status = SERVE_FAILED;

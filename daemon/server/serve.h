@@ -31,6 +31,7 @@
  * @secret:	the caller wipes it when told to
  * @wipe:	called once the keys are open or refused
  * @state_dir:	NULL: SERVE_STATE_DIR/UUID
+ * @journal:	file or partition of the journal; NULL: none
  * @ready_fd:	gets a line when the volume is served, then is closed; -1: none
  */
 struct serve_conf {
@@ -39,6 +40,7 @@ struct serve_conf {
 	void (*wipe)(void *ctx);
 	void *wipe_ctx;
 	const char *state_dir;
+	const char *journal;
 	int ready_fd;
 	struct volume_opts volume;
 	struct session_conf session;
