@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "format/fmt_arena.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -95,6 +96,20 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 		return -EBADMSG;
 	*ret = a;
 	return 0;
+}
+
+uint64_t fmt_arena_spilled(const void *hdr)
+{
+	const uint64_t *p = (const uint64_t *)((const uint8_t *)hdr + sizeof(struct arena_disk));
+
+	return le64toh(__atomic_load_n(p, __ATOMIC_ACQUIRE));
+}
+
+void fmt_arena_set_spilled(void *hdr, uint64_t wno)
+{
+	uint64_t *p = (uint64_t *)((uint8_t *)hdr + sizeof(struct arena_disk));
+
+	__atomic_store_n(p, htole64(wno), __ATOMIC_SEQ_CST);
 }
 
 void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r)

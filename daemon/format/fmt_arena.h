@@ -78,6 +78,13 @@ void fmt_arena_init(void *hdr, const struct fmt_arena *a, const uint8_t uuid[16]
 /* Checks a header that may be anything, against the length @mapped. -EBADMSG, -EPROTONOSUPPORT. */
 int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const uint8_t uuid[16]);
 
+/*
+ * Numbers up to here may have no entry though they are acknowledged: the journal has them. One word
+ * behind the header proper, so that it is changed in one store; it only grows.
+ */
+uint64_t fmt_arena_spilled(const void *hdr);
+void fmt_arena_set_spilled(void *hdr, uint64_t wno);
+
 /* Fills entry @e and then makes it count (store-release). One writer per entry. */
 void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r);
 void fmt_arena_clear(struct fmt_arena_entry *e);

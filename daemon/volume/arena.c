@@ -243,7 +243,7 @@ int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[
 	for (i = 0; i < n; i++) {
 		uint32_t ext = recs[i].op == FMT_ARENA_WRITE ? arena_ext_at(a, recs[i].off) : ~0u;
 
-		a->ring[a->ring_len++] = (struct arena_use){ recs[i].wno, f[i].slot, ext };
+		a->ring[a->ring_len++] = (struct arena_use){ recs[i].wno, f[i].slot, ext, ~0u };
 		if (ext != ~0u) {
 			a->exts[ext].live++;
 			a->exts[ext].state = ARENA_CLOSED;
@@ -397,7 +397,7 @@ void arena_record(struct arena *a, const struct fmt_arena_rec *r)
 	uint32_t at = (uint64_t)(a->ring_head + (uint64_t)a->ring_len) % a->geo.nr_entries;
 
 	fmt_arena_set(&a->index[slot], r);
-	a->ring[at] = (struct arena_use){ r->wno, slot, ext };
+	a->ring[at] = (struct arena_use){ r->wno, slot, ext, ~0u };
 	a->ring_len++;
 	if (ext != ~0u)
 		a->exts[ext].live++;
@@ -420,6 +420,19 @@ uint32_t arena_trim(struct arena *a, uint64_t wno)
 		a->ring_len--;
 	}
 	return freed;
+}
+
+uint32_t arena_spill(struct arena *a, uint64_t wno)
+{
+	/* who adopts must know of it before an entry is missing */
+	if (fmt_arena_spilled(a->base) < wno)
+		fmt_arena_set_spilled(a->base, wno);
+	return arena_trim(a, wno);
+}
+
+uint64_t arena_spilled(const struct arena *a)
+{
+	return fmt_arena_spilled(a->base);
 }
 
 static const struct arena_use *use_at(const struct arena *a, uint32_t place)
@@ -452,33 +465,14 @@ bool arena_nth(const struct arena *a, uint32_t place, struct fmt_arena_rec *ret)
 	return fmt_arena_get(ret, &a->index[u->slot], &a->geo) == 1 && ret->wno == u->wno;
 }
 
-void arena_close(struct arena *a)
+void arena_set_ring_block(struct arena *a, uint32_t place, uint32_t block)
 {
-	uint32_t ext = a->own - 1;
-
-	if (!a->own)
-		return;
-	a->own = 0;
-	a->exts[ext].state = ARENA_CLOSED;
-	a->nr_posted--;
-	settle(a, ext);
+	a->ring[(a->ring_head + (uint64_t)place) % a->geo.nr_entries].ring_block = block;
 }
 
-bool arena_place(struct arena *a, uint64_t len, uint64_t *ret_off)
+uint32_t arena_ring_block(const struct arena *a, uint32_t place)
 {
-	uint32_t ext;
-
-	if (a->own && a->own_used + len > a->geo.extent_len)
-		arena_close(a);
-	if (!a->own) {
-		if (!arena_take(a, &ext))
-			return false;
-		a->own = ext + 1;
-		a->own_used = 0;
-	}
-	*ret_off = arena_ext_off(a, a->own - 1) + a->own_used;
-	a->own_used += len;
-	return true;
+	return use_at(a, place)->ring_block;
 }
 
 void arena_pin(struct arena *a, uint32_t ext)

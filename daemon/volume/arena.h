@@ -59,6 +59,8 @@ struct arena_use {
 	uint64_t wno;
 	uint32_t slot;
 	uint32_t ext;			/* ~0: names no data */
+	/* of its data in the journal; ~0: not there, or not known */
+	uint32_t ring_block;
 };
 
 struct arena {
@@ -76,8 +78,6 @@ struct arena {
 	uint32_t ring_head, ring_len;	/* geo.nr_entries places */
 	uint32_t *queue_cur;		/* extent + 1, by queue; 0 = none */
 	uint32_t nr_queues;
-	uint32_t own;			/* arena_place(): extent + 1, 0 = none, and ... */
-	uint64_t own_used;		/* ... how much of it is taken */
 	uint64_t heap_bytes;
 };
 
@@ -132,6 +132,13 @@ bool arena_has_slot(const struct arena *a);
  */
 void arena_record(struct arena *a, const struct fmt_arena_rec *r);
 
+/*
+ * The journal holds everything up to @wno: as arena_trim(), but the arena says that what is missing
+ * there has not been stored.
+ */
+uint32_t arena_spill(struct arena *a, uint64_t wno);
+uint64_t arena_spilled(const struct arena *a);
+
 /* Clears the entries with numbers up to @wno. Returns how many extents became free. */
 uint32_t arena_trim(struct arena *a, uint64_t wno);
 
@@ -142,13 +149,9 @@ uint32_t arena_trim(struct arena *a, uint64_t wno);
 uint32_t arena_after(const struct arena *a, uint64_t wno);
 bool arena_nth(const struct arena *a, uint32_t place, struct fmt_arena_rec *ret);
 
-/*
- * Room for @len bytes (at most an extent's length) for a write that did not come from the kernel;
- * false: no extent is free. arena_close(): the extent taken last may go round again once it is
- * trimmed.
- */
-bool arena_place(struct arena *a, uint64_t len, uint64_t *ret_off);
-void arena_close(struct arena *a);
+/* Where the journal has, or is about to have, the data of the entry at a place. */
+void arena_set_ring_block(struct arena *a, uint32_t place, uint32_t block);
+uint32_t arena_ring_block(const struct arena *a, uint32_t place);
 
 /* The extent that holds byte @off of the data region; ~0: not in the write region. */
 uint32_t arena_ext_at(const struct arena *a, uint64_t off);

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "volume/jload.h"
 #include "volume/seal.h"
 #include "volume/vol.h"
 
@@ -41,6 +42,12 @@ struct batch *batch_open(struct volume *v)
 	return b;
 }
 
+static void account(struct batch *b, uint64_t heap)
+{
+	b->v->batch_bytes += heap - b->heap;
+	b->heap = heap;
+}
+
 static int leaves_grow(struct batch *b, uint64_t more)
 {
 	uint64_t want = b->nr_leaves + more, cap = b->cap_leaves;
@@ -56,6 +63,7 @@ static int leaves_grow(struct batch *b, uint64_t more)
 		return -ENOMEM;
 	b->leaves = p;
 	b->cap_leaves = cap;
+	account(b, cap * sizeof(*p));
 	return 0;
 }
 
@@ -155,7 +163,7 @@ void batch_add(struct volume *v, struct emap_dev *over, uint8_t kind, uint64_t l
 	struct emap_ext e = { .owner = v->open->id, .wno = wno };
 
 	if (kind == FMT_E_DATA) {
-		e.kind = EMAP_PAGE;
+		e.kind = v->open->parked ? EMAP_JOURNAL : EMAP_PAGE;
 		while (lba < end) {
 			uint64_t room = EMAP_LEAF_BLOCKS - (lba & (EMAP_LEAF_BLOCKS - 1));
 
@@ -278,8 +286,8 @@ static void list_pieces(struct volume *v, struct batch *b)
 			if (e->owner != b->id)
 				continue;
 			p.lba = (bl->no << EMAP_LEAF_SHIFT) + e->start;
-			p.kind = e->kind == EMAP_PAGE ? FMT_E_DATA : e->codec;
-			p.page = e->kind == EMAP_PAGE ? e->pos : 0;
+			p.kind = e->kind == EMAP_ZERO ? e->codec : FMT_E_DATA;
+			p.page = e->kind == EMAP_ZERO ? 0 : e->pos;
 			if (n && zero_joins(&b->pieces[n - 1], &p))
 				b->pieces[n - 1].blocks += p.blocks;
 			else
@@ -383,6 +391,8 @@ int batch_cut(struct volume *v)
 		b->frame_page = NULL;
 		return -ENOMEM;
 	}
+	account(b, b->cap_leaves * sizeof(*b->leaves) + b->nr_pieces * sizeof(*b->pieces) +
+			   b->nr_frames * (sizeof(*b->frames) + sizeof(*b->frame_page)));
 	b->state = BATCH_CUT;
 	b->seq = v->next_seq++;
 	list_add_tail(&b->link, &v->batches);
@@ -404,6 +414,8 @@ void batch_free(struct batch *b)
 	if (!b)
 		return;
 	seal_free(b);
+	jload_free(b);
+	account(b, 0);
 	free(b->leaves);
 	free(b->voids);
 	free(b->pieces);

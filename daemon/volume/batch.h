@@ -18,6 +18,7 @@
 #include "format/fmt_seg.h"
 
 struct emap_dev;
+struct jload;
 struct seal_chunk;
 struct sio;
 struct volume;
@@ -37,6 +38,7 @@ struct volume;
 enum batch_state {
 	BATCH_OPEN,
 	BATCH_CUT,
+	BATCH_LOADING,		/* parked: CUT -> LOADING -> CUT, with its data in a buffer */
 	BATCH_ENCODING,
 	BATCH_ENCODED,
 	BATCH_FINISHING,
@@ -79,10 +81,12 @@ struct batch {
 	uint64_t raw_bytes;		/* written into it, overwritten or not */
 	uint32_t ops;
 	uint64_t max_pieces;		/* no more can survive */
+	bool parked;			/* its data is in the journal, not in the arena */
 	struct batch_leaf *leaves;
 	uint32_t nr_leaves, cap_leaves;
 	struct batch_void *voids;
 	uint32_t nr_voids;
+	uint64_t heap;			/* what these lists take, in volume.batch_bytes */
 
 	/* from the cut on */
 	uint64_t seq;
@@ -92,6 +96,10 @@ struct batch {
 	uint32_t *frame_page;		/* where each frame's blocks begin in the arena */
 	uint32_t nr_frames;
 	uint64_t data_bytes;		/* of surviving pieces */
+
+	/* jload.c */
+	struct jload *load;		/* under way */
+	uint8_t *loaded;		/* parked: the frames' blocks, one frame after the other */
 
 	/* seal.c */
 	struct fmt_segkey key;
@@ -125,7 +133,8 @@ int batch_reserve(struct volume *v, struct emap_dev *over, uint64_t lba, uint64_
 
 /*
  * A WRITE's data at @page, or a ZERO / DISCARD (@kind), enters overlay and open batch as number
- * @wno. Numbers between v->last_wno and @wno become void.
+ * @wno; of a parked batch @page is a block of the ring. Numbers between v->last_wno and @wno become
+ * void.
  */
 void batch_add(struct volume *v, struct emap_dev *over, uint8_t kind, uint64_t lba, uint64_t n,
 	       uint32_t page, uint64_t wno);

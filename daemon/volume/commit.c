@@ -21,6 +21,7 @@
 #include "volume/checkpoint.h"
 #include "volume/journal.h"
 #include "volume/seal.h"
+#include "volume/spill.h"
 #include "volume/uploader.h"
 #include "volume/vol.h"
 
@@ -54,8 +55,8 @@ bool commit_overdue(const struct volume *v)
 	if (!v->o.max_dirty_age_ms)
 		return false;
 	since = commit_dirty_since(v);
-	return since != ~0ull && clock_mono_us(v->env.clock) - since >=
-					 (uint64_t)v->o.max_dirty_age_ms * 1000;
+	return since != ~0ull &&
+	       clock_mono_us(v->env.clock) - since >= (uint64_t)v->o.max_dirty_age_ms * 1000;
 }
 
 uint64_t commit_durable_wno(const struct volume *v)
@@ -203,6 +204,8 @@ void commit_apply(struct volume *v)
 	}
 	if (any) {
 		v->wake = true;
+		journal_trim(v);
+		spill_pump(v);
 		checkpoint_due(v);
 		volume_room(v);
 	}
@@ -229,7 +232,6 @@ static void advance(struct volume *v)
 	}
 	if (!moved)
 		return;
-	journal_trim(v);
 	commit_answer(v);
 	commit_apply(v);
 }

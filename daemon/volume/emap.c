@@ -286,7 +286,7 @@ void emap_cut(struct emap_ext *e, uint32_t skip, uint32_t n)
 {
 	e->start += skip;
 	e->nblocks = n;
-	if (e->kind == EMAP_PAGE)
+	if (e->kind == EMAP_PAGE || e->kind == EMAP_JOURNAL)
 		e->pos += skip;
 	else if (e->kind == EMAP_FRAME)
 		e->delta += skip;
@@ -477,6 +477,26 @@ static uint64_t node_bytes(const struct emap_node *n, uint32_t height)
 			sum += leaf_bytes(((const struct emap_leaf *)n->slot[i])->cap);
 	}
 	return sum;
+}
+
+void emap_to_journal(struct emap_dev *d, uint64_t lba, uint32_t n, uint32_t owner, uint64_t wno,
+		     uint32_t pos)
+{
+	uint64_t no, last = (lba + n - 1) >> EMAP_LEAF_SHIFT;
+
+	for (no = lba >> EMAP_LEAF_SHIFT; no <= last; no++) {
+		struct emap_leaf *l = emap_leaf(d, no);
+		uint32_t i;
+
+		for (i = 0; l && i < l->nr; i++) {
+			struct emap_ext *e = &l->ext[i];
+
+			if (e->kind != EMAP_PAGE || e->owner != owner || e->wno != wno)
+				continue;
+			e->kind = EMAP_JOURNAL;
+			e->pos = pos + ((no << EMAP_LEAF_SHIFT) + e->start - lba);
+		}
+	}
 }
 
 int emap_check(struct emap *m)

@@ -2,7 +2,7 @@
 /*
  * Extent map: (device, block) -> where its bytes are, at 4 KiB granularity. The volume has two of
  * them with one leaf structure: the *base map* (the state at the commit point, EMAP_FRAME only)
- * and the *overlay* (all that is acknowledged beyond it, EMAP_PAGE and EMAP_ZERO).
+ * and the *overlay* (all that is acknowledged beyond it, the other kinds).
  *
  * A leaf covers EMAP_LEAF_BLOCKS blocks (4 MiB) and holds a sorted array of extents; leaves hang in
  * a radix tree per device, so a range costs what it touches and not what it spans. No extent
@@ -24,6 +24,7 @@ enum emap_kind {
 	EMAP_ZERO,	/* reads as zero */
 	EMAP_PAGE,	/* in the arena's data region */
 	EMAP_FRAME,	/* in a frame of a segment */
+	EMAP_JOURNAL,	/* in the journal's ring */
 };
 
 /**
@@ -34,8 +35,9 @@ enum emap_kind {
  * @delta:	FRAME: block of the frame that @start is
  * @fblocks:	FRAME: blocks in the whole frame
  * @codec:	FRAME: as in the segment's table
- * @owner:	PAGE, ZERO: id of the batch; FRAME: index in the segment table
- * @pos:	PAGE: page of the data region; FRAME: byte offset of the frame in its object
+ * @owner:	PAGE, ZERO, JOURNAL: id of the batch; FRAME: index in the segment table
+ * @pos:	PAGE: page of the data region; JOURNAL: block of the ring; FRAME: byte offset of the
+ *      	frame in its object
  * @stored:	FRAME: bytes of the frame in the object
  * @frame:	FRAME: its number
  * @wno:	sequence number of the write that made it
@@ -130,6 +132,13 @@ struct emap_leaf *emap_next_leaf(struct emap_dev *d, uint64_t *no);
 
 /* Removes the extents of leaf @no that belong to @owner, without the drop callback. */
 void emap_purge_owner(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t owner);
+
+/*
+ * The pages of write @wno of batch @owner over [lba, lba + n) lie in the ring from block @pos on:
+ * those PAGE extents that are left of it become JOURNAL.
+ */
+void emap_to_journal(struct emap_dev *d, uint64_t lba, uint32_t n, uint32_t owner, uint64_t wno,
+		     uint32_t pos);
 
 /* Cuts *e down to the @n blocks from its @skip-th on. */
 void emap_cut(struct emap_ext *e, uint32_t skip, uint32_t n);

@@ -16,6 +16,7 @@
 
 #include "format/fmt_name.h"
 #include "volume/codec.h"
+#include "volume/jfetch.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/read.h"
@@ -182,6 +183,7 @@ static void on_get(struct sio *g)
 
 void fetch_pump(struct volume *v)
 {
+	jfetch_pump(v);
 	while (!list_empty(&v->fetches)) {
 		struct fetch *x = list_first_entry(&v->fetches, struct fetch, link);
 
@@ -206,6 +208,7 @@ void fetch_free_all(struct volume *v)
 	struct fetch *x;
 	uint32_t i;
 
+	jfetch_free_all(v);
 	list_splice_tail(&v->fetching, &v->fetches);
 	while (!list_empty(&v->fetches)) {
 		x = list_first_entry(&v->fetches, struct fetch, link);

@@ -22,6 +22,7 @@
 #include "volume/commit.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
+#include "volume/spill.h"
 #include "volume/vol.h"
 
 #define GROUP_MAX_BLOCKS 1024u /* of payload: 4 MiB */
@@ -60,6 +61,7 @@ int journal_new(struct volume *v, struct jdev *dev)
 		return -ENOMEM;
 	j->v = v;
 	j->dev = dev;
+	list_init(&j->pins);
 	v->journal = j;
 	return 0;
 }
@@ -164,7 +166,7 @@ static int sb_write(struct journal *j, bool clean)
 	s->generation++;
 	s->start = j->tail;
 	memcpy(s->start_prev, j->nr_refs ? ref_at(j, 0)->prev : j->prev, sizeof(s->start_prev));
-	s->start_wno = v->committed_wno;
+	s->start_wno = v->applied_wno;
 	s->epoch = v->epoch;
 	s->clean = clean;
 	s->saved_us = clock_real_us(v->env.clock);
@@ -204,7 +206,13 @@ static int sb_sync(struct journal *j, bool clean)
 
 static uint64_t room(const struct journal *j)
 {
-	return j->ring_len - (j->head - j->sb.start);
+	const struct journal_pin *p;
+	uint64_t start = j->sb.start;
+
+	list_for_each_entry(p, &j->pins, link)
+		if (p->pos < start)
+			start = p->pos;
+	return j->ring_len - (j->head - start);
 }
 
 static void sb_pump(struct journal *j)
@@ -307,6 +315,21 @@ static uint64_t alone(const struct fmt_arena_rec *r)
 	return FMT_JOURNAL_HEAD_LEN(1, payload_of(r)) + (uint64_t)payload_of(r) * FMT_JOURNAL_BLOCK;
 }
 
+/* Its payload's place in the ring, for those who may have to read it there. */
+static void note_places(struct journal_group *g, const struct fmt_journal_rec *r, uint32_t at)
+{
+	uint64_t off = r->pos % g->j->ring_len + FMT_JOURNAL_HEAD_LEN(r->nr_ops, r->nr_blocks);
+	const struct fmt_journal_op *op = g->ops + g->nr_ops - r->nr_ops;
+	uint32_t i, block = off / FMT_JOURNAL_BLOCK;
+
+	for (i = 0; i < r->nr_ops; i++, op++) {
+		if (op->kind != FMT_JOURNAL_WRITE)
+			continue;
+		arena_set_ring_block(&g->j->v->arena, at + i, block);
+		block += op->blocks;
+	}
+}
+
 /*
  * One record at position @pos, of at most @space bytes, with the operations from number @first on.
  * *at: place in the arena's ring. Its length, or 0: not one operation fits.
@@ -316,6 +339,7 @@ static uint32_t make_rec(struct journal_group *g, uint64_t pos, uint64_t space, 
 {
 	struct volume *v = g->j->v;
 	struct fmt_journal_rec *r = &g->recs[g->nr];
+	uint32_t first_at = *at;
 	struct fmt_arena_rec a;
 
 	*r = (struct fmt_journal_rec){ .type = FMT_JOURNAL_OPS,
@@ -349,6 +373,7 @@ static uint32_t make_rec(struct journal_group *g, uint64_t pos, uint64_t space, 
 		return 0;
 	r->len = FMT_JOURNAL_HEAD_LEN(r->nr_ops, r->nr_blocks) + r->nr_blocks * FMT_JOURNAL_BLOCK;
 	g->nr++;
+	note_places(g, r, first_at);
 	return r->len;
 }
 
@@ -457,6 +482,7 @@ static void on_group(struct jdev_req *req)
 	group_free(g);
 	journal_trim(v);
 	commit_answer(v);
+	spill_pump(v);
 	volume_room(v);
 	volume_pump(v);
 }
@@ -499,13 +525,16 @@ static int group_start(struct journal *j, uint64_t from)
 void journal_pump(struct volume *v)
 {
 	struct journal *j = v->journal;
-	uint64_t from;
+	uint64_t from, want;
 	int err = 0;
 
 	if (!j || j->state != JOURNAL_ACTIVE || !vol_serving(v))
 		return;
 	from = j->written > v->committed_wno ? j->written : v->committed_wno;
-	if (!j->group && journal_answers(v) && commit_wanted(v) > from)
+	want = journal_answers(v) ? commit_wanted(v) : 0;
+	if (j->spill_to > want)
+		want = j->spill_to;
+	if (!j->group && want > from)
 		err = group_start(j, from);
 	if (err == -ENOMEM)
 		volume_retry(v);
@@ -521,11 +550,65 @@ void journal_trim(struct volume *v)
 
 	if (!j || j->state < JOURNAL_ACTIVE)
 		return;
-	while (j->nr_refs && ref_at(j, 0)->last <= v->committed_wno) {
+	while (j->nr_refs && ref_at(j, 0)->last <= v->applied_wno) {
 		j->ref_head = (j->ref_head + 1) % j->cap_refs;
 		j->nr_refs--;
 	}
 	j->tail = j->nr_refs ? ref_at(j, 0)->pos : j->head;
+}
+
+uint64_t journal_block_pos(const struct journal *j, uint32_t block)
+{
+	uint64_t off = (uint64_t)block * FMT_JOURNAL_BLOCK, from = j->tail % j->ring_len;
+
+	return j->tail + (off >= from ? off - from : off + j->ring_len - from);
+}
+
+static uint32_t ref_len(const struct journal *j, uint32_t i)
+{
+	uint64_t end = i + 1 < j->nr_refs ? ref_at(j, i + 1)->pos : j->head;
+
+	return end - ref_at(j, i)->pos;
+}
+
+bool journal_find(const struct journal *j, uint64_t pos, uint64_t *ret_pos, uint32_t *ret_len)
+{
+	uint32_t lo = 0, hi = j->nr_refs;
+
+	if (pos < j->tail || pos >= j->head)
+		return false;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (ref_at(j, mid)->pos <= pos)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo)
+		return false;
+	*ret_pos = ref_at(j, lo - 1)->pos;
+	*ret_len = ref_len(j, lo - 1);
+	return true;
+}
+
+bool journal_first(const struct journal *j, uint64_t wno, uint64_t *ret_pos, uint32_t *ret_len)
+{
+	uint32_t lo = 0, hi = j->nr_refs;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (ref_at(j, mid)->last < wno)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == j->nr_refs)
+		return false;
+	*ret_pos = ref_at(j, lo)->pos;
+	*ret_len = ref_len(j, lo);
+	return true;
 }
 
 int journal_start(struct journal *j)

@@ -17,6 +17,12 @@
 
 #define JOURNAL_MEMORY	(6u << 20)	/* a group at its largest, a superblock, some references */
 
+/* While it is on the list, nothing is written where the record at @pos lies. */
+struct journal_pin {
+	struct list_head link;
+	uint64_t pos;
+};
+
 struct journal_group;
 struct volume;
 
@@ -70,6 +76,8 @@ struct journal {
 	bool sb_ended;			/* the last superblock has ended, with sb_res */
 	int sb_res;
 	bool full;			/* a group waits for room */
+	struct list_head pins;		/* of records that are being read */
+	uint64_t spill_to;		/* numbers up to here are wanted in the ring (spill.c) */
 	uint64_t mem;			/* of group and refs */
 	uint64_t groups, records, bytes;	/* durable ones */
 };
@@ -92,7 +100,7 @@ int journal_start(struct journal *j);
  */
 void journal_pump(struct volume *v);
 
-/* The commit point has moved: gives up records. */
+/* The base map has moved: gives up records. */
 void journal_trim(struct volume *v);
 
 /*
@@ -103,6 +111,16 @@ int journal_close(struct journal *j);
 
 /* Notes a record that the scan or a group has found or made durable. -ENOMEM. */
 int journal_ref_add(struct journal *j, const struct fmt_journal_rec *r);
+
+/*
+ * Ring blocks: block @block of the ring, as an overlay extent names it, is at which position now;
+ * and which record holds that. False: none that is needed.
+ */
+uint64_t journal_block_pos(const struct journal *j, uint32_t block);
+bool journal_find(const struct journal *j, uint64_t pos, uint64_t *ret_pos, uint32_t *ret_len);
+
+/* The first record that speaks for number @wno or a later one. False: there is none. */
+bool journal_first(const struct journal *j, uint64_t wno, uint64_t *ret_pos, uint32_t *ret_len);
 
 /* Is a FLUSH answered by the journal? */
 bool journal_answers(const struct volume *v);

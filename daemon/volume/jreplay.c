@@ -18,6 +18,7 @@
 #include "volume/jscan.h"
 #include "volume/notice.h"
 #include "volume/replay.h"
+#include "volume/spill.h"
 #include "volume/vol.h"
 #include "volume/write.h"
 
@@ -115,28 +116,23 @@ static bool op_fits(struct volume *v, const struct fmt_journal_op *op, uint64_t 
 	return d && op->wno < end_wno && op->lba < d->nblocks && op->blocks <= d->nblocks - op->lba;
 }
 
-/* Until there is an index entry, and for a WRITE a place in an extent. [waits] */
-static int place(struct volume *v, uint64_t len, uint64_t *ret_off)
+/* Until the maps have room. [waits] */
+static int wait_for_maps(struct volume *v)
 {
 	int err = 0;
 
-	*ret_off = 0;
-	while (!err) {
-		if (arena_has_slot(&v->arena) && (!len || arena_place(&v->arena, len, ret_off)))
-			return 0;
-		if (batch_dirty(v))
-			v->open->starved = true;
+	while (!err && spill_maps_full(v) && !list_empty(&v->batches))
 		err = volume_wait(v);
-	}
 	return err;
 }
 
-static int put_op(struct volume *v, const struct fmt_journal_op *op, const uint8_t *data)
+/* An operation whose data, if it has any, is block @block of the ring. [waits] */
+static int put_op(struct volume *v, const struct fmt_journal_op *op, uint32_t block)
 {
-	uint64_t len = op->kind == FMT_JOURNAL_WRITE ? (uint64_t)op->blocks << IO_BLOCK_SHIFT : 0;
 	struct fmt_arena_rec r = {
 		.wno = op->wno,
 		.lba = op->lba,
+		.off = (uint64_t)block << IO_BLOCK_SHIFT,
 		.dev = op->dev,
 		.blocks = op->blocks,
 		.op = op->kind == FMT_JOURNAL_WRITE   ? FMT_ARENA_WRITE :
@@ -144,45 +140,62 @@ static int put_op(struct volume *v, const struct fmt_journal_op *op, const uint8
 							FMT_ARENA_ZEROES,
 		.flags = op->flags & FMT_JOURNAL_NOUNMAP ? FMT_ARENA_NOUNMAP : 0,
 	};
-	int err = place(v, len, &r.off);
+	struct batch *b;
+	int err = wait_for_maps(v);
 
 	if (err)
 		return err;
-	memcpy(v->arena.data + r.off, data, len);
+	b = batch_open(v);
+	if (!b)
+		return -ENOMEM;
+	b->parked = true;
 	err = write_adopted(v, &r);
-	if (err)
-		return err;
-	arena_record(&v->arena, &r);
-	if (batch_due(v, 0)) {
+	if (!err && batch_due(v, 0)) {
 		err = batch_cut(v);
 		volume_pump(v);
 	}
 	return err;
 }
 
-static int put_rec(struct volume *v, const struct jscan_reader *rd, uint64_t end_wno, uint64_t *ops)
+/* The arena has it, and now knows that the ring has it as well. */
+static void tell_arena(struct volume *v, const struct fmt_journal_op *op, uint32_t block)
 {
-	const uint8_t *data = rd->payload;
-	uint32_t i;
+	uint32_t at = arena_after(&v->arena, op->wno - 1);
+	struct fmt_arena_rec r;
+
+	if (arena_nth(&v->arena, at, &r) && r.wno == op->wno)
+		arena_set_ring_block(&v->arena, at, block);
+}
+
+/* Operations up to @upto are put, what is beyond lies in the arena. */
+static int put_rec(struct volume *v, const struct jscan_reader *rd, uint64_t upto, uint64_t end_wno,
+		   uint64_t *ops)
+{
+	const struct fmt_journal_rec *rec = rd->rec;
+	uint32_t i, block = (rec->pos % v->journal->ring_len +
+			     FMT_JOURNAL_HEAD_LEN(rec->nr_ops, rec->nr_blocks)) /
+			    FMT_JOURNAL_BLOCK;
 	int err = 0;
 
-	for (i = 0; i < rd->rec->nr_ops && !err; i++) {
+	for (i = 0; i < rec->nr_ops && !err; i++) {
 		const struct fmt_journal_op *op = &rd->ops[i];
 
-		/* what the store has, and what a record before this one brought */
-		if (op->wno > v->last_wno) {
-			if (!op_fits(v, op, end_wno))
-				return -EBADMSG;
-			err = put_op(v, op, data);
+		if (!op_fits(v, op, end_wno))
+			return -EBADMSG;
+		if (op->wno > upto) {
+			tell_arena(v, op, block);
+		} else if (op->wno > v->last_wno) {
+			/* neither the store has it, nor did a record before this one bring it */
+			err = put_op(v, op, block);
 			++*ops;
 		}
 		if (op->kind == FMT_JOURNAL_WRITE)
-			data += (size_t)op->blocks << IO_BLOCK_SHIFT;
+			block += op->blocks;
 	}
 	return err;
 }
 
-int jreplay_run(struct volume *v, uint64_t end_wno, uint64_t *ret_ops, uint64_t *ret_last)
+int jreplay_run(struct volume *v, uint64_t upto, uint64_t end_wno, uint64_t *ret_ops)
 {
 	struct journal *j = v->journal;
 	uint64_t pos = j->refs[j->ref_head].pos, last = v->committed_wno, ops = 0;
@@ -198,11 +211,13 @@ int jreplay_run(struct volume *v, uint64_t end_wno, uint64_t *ret_ops, uint64_t 
 		if (rd.rec->first > last + 1)
 			err = -EBADMSG;
 		else
-			err = put_rec(v, &rd, end_wno, &ops);
+			err = put_rec(v, &rd, upto, end_wno, &ops);
 		last = rd.rec->last;
 	}
 	jscan_close(&rd);
-	arena_close(&v->arena);
+	/* what comes next lies in the arena: not in one batch with this */
+	if (!err && batch_dirty(v))
+		err = batch_cut(v);
 	if (err == -EBADMSG)
 		notice_say(&v->env, NOTICE_ERR,
 			   "journal: damaged after number %llu, or numbers are missing",
@@ -210,6 +225,5 @@ int jreplay_run(struct volume *v, uint64_t end_wno, uint64_t *ret_ops, uint64_t 
 	if (err)
 		return err;
 	*ret_ops = ops;
-	*ret_last = last;
 	return 0;
 }

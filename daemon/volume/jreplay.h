@@ -35,11 +35,12 @@ void jreplay_claim(const struct volume *v, struct fmt_head *h);
 int jreplay_judge(struct volume *v, struct replay *r);
 
 /*
- * Puts the operations beyond the commit point into arena, overlay and batches, under their own
- * numbers, all of which must be below @end_wno. *ret_last: the last number it speaks for. -EBADMSG:
- * damaged, or numbers are missing. The volume's state is VOL_SERVING, so that batches go to the
- * store when the arena is full. [waits]
+ * Puts the operations beyond the commit point and up to number @upto into overlay and batches,
+ * under their own numbers, all of which must be below @end_wno; their data stays in the ring
+ * (spill.h). What is beyond @upto has been found in the arena. -EBADMSG: damaged, or numbers are
+ * missing. The volume's state is VOL_SERVING, so that batches go to the store when the maps are
+ * full. [waits]
  */
-int jreplay_run(struct volume *v, uint64_t end_wno, uint64_t *ret_ops, uint64_t *ret_last);
+int jreplay_run(struct volume *v, uint64_t upto, uint64_t end_wno, uint64_t *ret_ops);
 
 #endif

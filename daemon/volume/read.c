@@ -23,6 +23,8 @@
 
 #include "io.h"
 #include "volume/fetch.h"
+#include "volume/jfetch.h"
+#include "volume/journal.h"
 #include "volume/vol.h"
 
 struct read_wait {
@@ -33,7 +35,9 @@ struct read_wait {
 struct plan {
 	struct io_req *io;
 	uint32_t nr_new, nr_waits, nr_hits;
+	uint32_t nr_jnew;
 	struct fetch_frame fresh[IO_MAX_BLOCKS];
+	struct jfetch_block jfresh[IO_MAX_BLOCKS];
 	struct cache_ent *waits[IO_MAX_BLOCKS];
 };
 
@@ -129,6 +133,51 @@ static int add_frame(struct volume *v, struct plan *p, const struct emap_ext *e,
 	return 0;
 }
 
+/* A block that lies only in the journal. */
+static int add_journal_block(struct volume *v, struct plan *p, uint32_t block)
+{
+	uint64_t pos = journal_block_pos(v->journal, block);
+	struct cache_ent *ent = cache_find(&v->cache, JFETCH_SEG(pos), JFETCH_POS(pos));
+
+	if (!ent) {
+		ent = cache_new(&v->cache, JFETCH_SEG(pos), JFETCH_POS(pos), 1);
+		if (!ent)
+			return -EAGAIN;
+		p->jfresh[p->nr_jnew++] = (struct jfetch_block){ ent, pos };
+		p->waits[p->nr_waits++] = ent;
+		add_seg(v, p->io, cache_off(ent), 1);
+		return 0;
+	}
+	p->nr_hits++;
+	if (!add_seg(v, p->io, cache_off(ent), 1))
+		return 0;
+	cache_pin(ent);
+	if (ent->state == CACHE_LOADING)
+		p->waits[p->nr_waits++] = ent;
+	return 0;
+}
+
+static int add_journal(struct volume *v, struct plan *p, const struct emap_ext *e)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; i < e->nblocks && !err; i++)
+		err = add_journal_block(v, p, e->pos + i);
+	return err;
+}
+
+/* Gives back the slots that nobody will fill. */
+static void forget_new(struct volume *v, struct plan *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->nr_new; i++)
+		cache_failed(&v->cache, p->fresh[i].ent);
+	for (i = 0; i < p->nr_jnew; i++)
+		cache_failed(&v->cache, p->jfresh[i].ent);
+}
+
 /* Fills segs[]. -EAGAIN: no slot; everything is given back. */
 static int look_up(struct volume *v, struct plan *p)
 {
@@ -136,13 +185,15 @@ static int look_up(struct volume *v, struct plan *p)
 	struct emap_dev *over = emap_dev(&v->overlay, io->dev), *base = emap_dev(&v->base, io->dev);
 	uint64_t lba = io->lba, end = lba + io->nblocks;
 	struct emap_ext e;
-	uint32_t i;
 
 	io->nsegs = 0;
 	for (; lba < end; lba += e.nblocks) {
 		if (emap_find(over, lba, end - lba, &e)) {
 			if (e.kind == EMAP_ZERO) {
 				add_zero(io, e.nblocks);
+			} else if (e.kind == EMAP_JOURNAL) {
+				if (add_journal(v, p, &e))
+					goto no_slot;
 			} else {
 				uint64_t off = (uint64_t)e.pos << IO_BLOCK_SHIFT;
 
@@ -160,8 +211,7 @@ static int look_up(struct volume *v, struct plan *p)
 	}
 	return 0;
 no_slot:
-	for (i = 0; i < p->nr_new; i++)
-		cache_failed(&v->cache, p->fresh[i].ent);
+	forget_new(v, p);
 	unpin_all(v, io);
 	return -EAGAIN;
 }
@@ -176,6 +226,19 @@ static void finish(struct volume *v, struct io_req *io, int err)
 	io->done(io);
 }
 
+/* -ENOMEM: nothing is planned. */
+static int prepare(struct volume *v, struct plan *p)
+{
+	int err = p->nr_jnew ? jfetch_prepare(v, p->jfresh, p->nr_jnew) : 0;
+
+	if (err)
+		return err;
+	err = p->nr_new ? fetch_prepare(v, p->fresh, p->nr_new) : 0;
+	if (err && p->nr_jnew)
+		jfetch_unprepare(v, p->jfresh, p->nr_jnew);
+	return err;
+}
+
 static int try_read(struct volume *v, struct io_req *io)
 {
 	struct plan p;
@@ -184,21 +247,21 @@ static int try_read(struct volume *v, struct io_req *io)
 
 	p.io = io;
 	p.nr_new = 0;
+	p.nr_jnew = 0;
 	p.nr_waits = 0;
 	p.nr_hits = 0;
 	if (look_up(v, &p))
 		return -EAGAIN;
 	v->st.cache_hits += p.nr_hits;
-	v->st.cache_misses += p.nr_new;
+	v->st.cache_misses += p.nr_new + p.nr_jnew;
 	if (!p.nr_waits) {
 		finish(v, io, 0);
 		return 0;
 	}
 	w = calloc(p.nr_waits, sizeof(*w));
-	if (!w || fetch_prepare(v, p.fresh, p.nr_new)) {
+	if (!w || prepare(v, &p)) {
 		free(w);
-		for (i = 0; i < p.nr_new; i++)
-			cache_failed(&v->cache, p.fresh[i].ent);
+		forget_new(v, &p);
 		unpin_all(v, io);
 		volume_retry(v);
 		return -EAGAIN;

@@ -116,26 +116,37 @@ static bool rec_fits(struct volume *v, const struct fmt_arena_rec *r, uint64_t e
 	return d && r->wno < end_wno && r->lba < d->nblocks && r->blocks <= d->nblocks - r->lba;
 }
 
+/* Numbers up to here are in the store or in a journal that goes on with it. */
+static uint64_t held_elsewhere(const struct volume *v, const struct replay *walk)
+{
+	if (walk->continues && v->journal->written > v->committed_wno)
+		return v->journal->written;
+	return v->committed_wno;
+}
+
 /*
  * All or nothing: with one record missing, what is left may not be a prefix of what was
  * acknowledged. Each number has its record before the next one is given, and records go in the
  * order of their numbers, so the only gaps are those between two processes, and these are wide: a
- * number less that is missing is a record that is.
+ * number less that is missing is a record that is. Only what the journal holds may be missing here:
+ * the arena gave it up for that, and says so (spill.h).
  */
-static bool adoptable(struct volume *v, uint64_t end_wno)
+static bool adoptable(struct volume *v, const struct replay *walk)
 {
-	uint64_t last = v->committed_wno;
+	uint64_t last = held_elsewhere(v, walk), elsewhere = last;
 	uint32_t i;
 
-	if (!v->adopt_sound)
+	if (!v->adopt_sound || arena_spilled(&v->arena) > elsewhere)
 		return false;
 	for (i = 0; i < v->nr_adopt; i++) {
 		const struct fmt_arena_rec *r = &v->adopt[i];
 
 		if (r->wno <= v->committed_wno)
 			continue;
-		if (!rec_fits(v, r, end_wno))
+		if (!rec_fits(v, r, walk->resume_wno))
 			return false;
+		if (r->wno <= elsewhere)
+			continue;
 		if (r->wno != last + 1 && r->wno - last < VOL_WNO_JUMP / 2)
 			return false;
 		last = r->wno;
@@ -157,41 +168,83 @@ static bool others_wrote(const struct volume *v)
 	return false;
 }
 
-/*
- * Arena and journal both go on from the commit point without a gap, so the one that goes further
- * holds everything.
- */
-static bool journal_goes_further(const struct volume *v)
+/* May the arena's records be adopted? If not it is given up. */
+static bool arena_usable(struct volume *v, const struct replay *walk,
+			 const struct volume_recovery *ret)
 {
-	uint64_t arena = v->nr_adopt ? v->adopt[v->nr_adopt - 1].wno : 0;
-
-	return v->journal->written > v->committed_wno && v->journal->written > arena;
-}
-
-static int adopt(struct volume *v, const struct replay *walk, struct volume_recovery *ret)
-{
-	uint64_t resume_wno = walk->resume_wno;
 	const char *why = NULL;
-	uint32_t i;
-	int err;
 
 	if (!v->adopted)
-		return 0;
+		return false;
 	if (ret->foreign)
 		why = "another host has written to the volume since";
-	else if (!adoptable(v, resume_wno))
+	else if (!adoptable(v, walk))
 		why = "the arena's index is damaged";
-	else if (walk->continues && journal_goes_further(v))
-		why = "the journal goes further than the arena";
 	if (why) {
 		notice_say(&v->env, NOTICE_ERR, "%s: what the arena held beyond the store is lost",
 			   why);
 		arena_give_up(&v->arena, v->uuid);
-		return 0;
+		return false;
 	}
 	arena_trim(&v->arena, v->committed_wno);
+	return true;
+}
+
+/*
+ * From which number on the arena's records are used, ~0 = none are. Both go on from the commit
+ * point without a gap, so a journal that goes further holds what the arena holds.
+ */
+static uint64_t arena_begins(const struct volume *v, uint64_t held)
+{
+	uint32_t i;
+
+	if (v->nr_adopt && v->adopt[v->nr_adopt - 1].wno < held)
+		return ~0ull;
+	for (i = 0; i < v->nr_adopt; i++)
+		if (v->adopt[i].wno > v->committed_wno)
+			return v->adopt[i].wno;
+	return ~0ull;
+}
+
+/* What neither store nor arena has; and the journal is ours from here on. [waits] */
+static int replay_journal(struct volume *v, const struct replay *walk, uint64_t first,
+			  struct volume_recovery *ret)
+{
+	uint64_t held = held_elsewhere(v, walk);
+	int err = 0;
+
+	if (!v->journal)
+		return 0;
+	if (held > v->committed_wno) {
+		err = jreplay_run(v, first <= held ? first - 1 : held, walk->resume_wno,
+				  &ret->journal_ops);
+		if (err)
+			return err;
+		ret->recovered_wno = held;
+	}
+	if (ret->journal_ops)
+		notice_say(&v->env, NOTICE_INFO,
+			   "%llu writes that the store lacked were found in the journal",
+			   (unsigned long long)ret->journal_ops);
+	err = journal_start(v->journal);
+	if (err == -EINTR || err == -ENOMEM || !err)
+		return err;
+	notice_say(&v->env, NOTICE_ERR,
+		   "the journal cannot be written (%s): a FLUSH returns when everything is in the "
+		   "store",
+		   notice_errno(err));
+	return 0;
+}
+
+/* Records before number @first are in the store or, up to @held, in the journal. */
+static int adopt_arena(struct volume *v, uint64_t first, uint64_t held, struct volume_recovery *ret)
+{
+	uint32_t i;
+	int err;
+
+	arena_spill(&v->arena, first - 1 < held ? first - 1 : held);
 	for (i = 0; i < v->nr_adopt; i++) {
-		if (v->adopt[i].wno <= v->committed_wno)
+		if (v->adopt[i].wno < first)
 			continue;
 		err = write_adopted(v, &v->adopt[i]);
 		if (!err && batch_due(v, 0))
@@ -199,47 +252,29 @@ static int adopt(struct volume *v, const struct replay *walk, struct volume_reco
 		if (err)
 			return err;
 		ret->adopted_entries++;
+		ret->recovered_wno = v->last_wno;
 	}
 	ret->adopted = true;
-	ret->recovered_wno = v->last_wno;
+	return 0;
+}
+
+/* Everything acknowledged that the store lacks. [waits] */
+static int take_over(struct volume *v, const struct replay *walk, struct volume_recovery *ret)
+{
+	bool arena = arena_usable(v, walk, ret);
+	uint64_t held = held_elsewhere(v, walk), first = arena ? arena_begins(v, held) : ~0ull;
+	int err = replay_journal(v, walk, first, ret);
+
+	if (!err && arena)
+		err = adopt_arena(v, first, held, ret);
+	if (err || !(ret->adopted_entries || ret->journal_ops))
+		return err;
 	/*
 	 * What lies between their numbers and ours was never given to anybody. This must be in the
 	 * log before a manifest may hide the fence, which is what else tells our successor which
 	 * numbers we have used: checkpoint_start().
 	 */
-	return ret->adopted_entries ? batch_void(v, resume_wno - 1) : 0;
-}
-
-/* What neither store nor arena has. [waits] */
-static int replay_journal(struct volume *v, const struct replay *walk, struct volume_recovery *ret)
-{
-	struct journal *j = v->journal;
-	uint64_t last;
-	int err = 0;
-
-	if (!j)
-		return 0;
-	if (walk->continues && !ret->adopted && j->written > v->committed_wno) {
-		err = jreplay_run(v, walk->resume_wno, &ret->journal_ops, &last);
-		if (!err)
-			err = batch_void(v, walk->resume_wno - 1);
-		if (err)
-			return err;
-		ret->recovered_wno = last;
-		notice_say(&v->env, NOTICE_INFO,
-			   "%llu writes that the store lacked were taken from the journal",
-			   (unsigned long long)ret->journal_ops);
-	}
-	err = journal_start(j);
-	if (err == -EINTR || err == -ENOMEM)
-		return err;
-	if (err)
-		notice_say(
-			&v->env, NOTICE_ERR,
-			"the journal cannot be written (%s): a FLUSH returns when everything is in "
-			"the store",
-			notice_errno(err));
-	return 0;
+	return batch_void(v, walk->resume_wno - 1);
 }
 
 int recover_run(struct volume *v, struct volume_recovery *ret)
@@ -282,14 +317,11 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	}
 	ret->durable_wno = v->committed_wno;
 	ret->recovered_wno = v->committed_wno;
-	err = adopt(v, &walk, ret);
+	v->state = VOL_SERVING;
+	err = take_over(v, &walk, ret);
 	free(v->adopt);
 	v->adopt = NULL;
 	v->nr_adopt = 0;
-	if (err)
-		return err;
-	v->state = VOL_SERVING;
-	err = replay_journal(v, &walk, ret);
 	if (err)
 		return err;
 	ret->segments_replayed = walk.segments;

@@ -19,6 +19,7 @@
 #include "base/crc32c.h"
 #include "volume/batch.h"
 #include "volume/codec.h"
+#include "volume/jload.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/uploader.h"
@@ -41,6 +42,8 @@ void seal_free(struct batch *b)
 		free(b->chunks[i].out);
 	free(b->chunks);
 	free(b->iov);
+	free(b->loaded);
+	b->loaded = NULL;
 	b->chunks = NULL;
 	b->nr_chunks = 0;
 	b->iov = NULL;
@@ -52,17 +55,25 @@ void seal_free(struct batch *b)
 
 static uint64_t worst_case(const struct batch *b)
 {
-	return b->data_bytes + b->nr_frames * (uint64_t)(FMT_FRAME_HDR_LEN + FMT_FRAME_ALIGN) +
+	return b->data_bytes * (b->parked ? 2 : 1) +
+	       b->nr_frames * (uint64_t)(FMT_FRAME_HDR_LEN + FMT_FRAME_ALIGN) +
 	       (b->nr_pieces + (uint64_t)b->nr_frames) * ENTRY_MEMORY + 65536;
 }
 
 /* ---- chunks ------------------------------------------------------------------------------ */
+
+/* The blocks of frame @i, which lie at @at in the buffer if the batch was parked. */
+static const uint8_t *frame(const struct batch *b, uint32_t i, uint64_t at)
+{
+	return b->loaded ? b->loaded + at : vol_page(b->v, b->frame_page[i]);
+}
 
 static void chunk_run(struct worker_job *j)
 {
 	struct seal_chunk *c = container_of(j, struct seal_chunk, job);
 	struct batch *b = c->b;
 	const struct volume *v = b->v;
+	uint64_t at = c->at;
 	uint8_t *fit;
 	uint32_t i;
 
@@ -73,7 +84,8 @@ static void chunk_run(struct worker_job *j)
 	}
 	for (i = c->first; i < c->first + c->nr; i++) {
 		c->err = codec_seal(j->codec, v->o.zstd_level, &b->key, i, &b->frames[i],
-				    vol_page(v, b->frame_page[i]), c->out + c->len);
+				    frame(b, i, at), c->out + c->len);
+		at += (uint64_t)b->frames[i].blocks << IO_BLOCK_SHIFT;
 		if (c->err)
 			return;
 		c->len += b->frames[i].stored_len;
@@ -96,6 +108,8 @@ static void encoded(struct batch *b)
 		volume_retry(v);
 		return;
 	}
+	free(b->loaded);
+	b->loaded = NULL;
 	for (i = 0; i < b->nr_chunks; i++)
 		mem += b->chunks[i].len;
 	account(b, mem + (b->nr_pieces + (uint64_t)b->nr_frames) * ENTRY_MEMORY);
@@ -118,6 +132,7 @@ static void chunk_complete(struct worker_job *j)
 static int start_chunks(struct volume *v, struct batch *b)
 {
 	uint32_t per = SEAL_CHUNK_BYTES >> IO_BLOCK_SHIFT, i, blocks = 0, n = 0;
+	uint64_t at = 0;
 
 	b->chunks = calloc(b->data_bytes / (SEAL_CHUNK_BYTES / 2) + 2, sizeof(*b->chunks));
 	if (!b->chunks)
@@ -130,13 +145,14 @@ static int start_chunks(struct volume *v, struct batch *b)
 		struct seal_chunk *c;
 
 		if (!n || blocks >= per) {
-			b->chunks[n++] = (struct seal_chunk){ .b = b, .first = i };
+			b->chunks[n++] = (struct seal_chunk){ .b = b, .first = i, .at = at };
 			blocks = 0;
 		}
 		c = &b->chunks[n - 1];
 		c->nr++;
 		c->cap += FMT_FRAME_STORED(b->frames[i].blocks * FMT_BLOCK_SIZE);
 		blocks += b->frames[i].blocks;
+		at += (uint64_t)b->frames[i].blocks << IO_BLOCK_SHIFT;
 	}
 	b->nr_chunks = n;
 	b->chunks_left = n;
@@ -316,6 +332,26 @@ static void start_finish(struct volume *v, struct batch *b)
 	exec_submit(v->env.exec, &f->work);
 }
 
+/*
+ * There is, for what is loaded already; and if nothing else is sealed, so that it always goes on.
+ */
+static bool has_room(const struct volume *v, const struct batch *b)
+{
+	return b->loaded || !v->sealed_bytes || v->sealed_bytes + worst_case(b) <= v->sealed_cap;
+}
+
+static int start(struct volume *v, struct batch *b)
+{
+	int err;
+
+	if (!b->parked || b->loaded)
+		return start_chunks(v, b);
+	err = jload_start(b);
+	if (!err && b->state == BATCH_LOADING)
+		account(b, worst_case(b));
+	return err;
+}
+
 void seal_pump(struct volume *v)
 {
 	bool prev_has_header = true;
@@ -324,11 +360,9 @@ void seal_pump(struct volume *v)
 	if (!vol_serving(v))
 		return;
 	list_for_each_entry(b, &v->batches, link) {
-		if (b->state == BATCH_CUT &&
-		    (!v->sealed_bytes || v->sealed_bytes + worst_case(b) <= v->sealed_cap) &&
-		    start_chunks(v, b))
+		if (b->state == BATCH_CUT && has_room(v, b) && start(v, b))
 			volume_retry(v);
-		if (b->state == BATCH_CUT)
+		if (b->state == BATCH_CUT || b->state == BATCH_LOADING)
 			break; /* in order: the lowest seq gets the memory */
 		if (b->state == BATCH_ENCODED && prev_has_header)
 			start_finish(v, b);

@@ -23,6 +23,7 @@ struct seal_chunk {
 	struct worker_job job;
 	struct batch *b;
 	uint32_t first, nr;
+	uint64_t at;			/* of the first one in the batch's buffer, if it has one */
 	uint8_t *out;
 	size_t cap, len;
 	int err;

@@ -14,7 +14,9 @@
  *  their wno ranges are
  *     contiguous, from applied_wno + 1 on, and the open batch goes on from there.
  *  V3 every overlay extent belongs to a batch that is open or on `batches`.
- *  V4 an overlay page lies in an extent of the arena that is not FREE.
+ *  V4 an overlay page lies in an extent of the arena that is not FREE; what an overlay extent has
+ *  in
+ *     the journal lies in a record that is needed.
  *  V5 a batch is PUT only if its seq < lowest_seq + window.
  *  V6 a waiting flush's number is > what is durable (commit_durable_wno()).
  *  V8 dirty_bytes is the sum of what was written into the batches that are not committed.
@@ -108,6 +110,7 @@ struct volume {
 	/* the fence's resume_wno: numbers of this process begin here */
 	uint64_t own_wno;
 	uint64_t fence_seq;		/* slot of this process's fence */
+	bool starving;			/* the kernel waits for extents */
 	struct list_head held;		/* requests that wait for room, in order */
 
 	/* batches */
@@ -137,6 +140,7 @@ struct volume {
 
 	/* reads */
 	struct list_head stalled;	/* READs that wait for room in the cache, in order */
+	struct list_head jfetches, jfetching;	/* the same of the journal's records */
 	struct list_head fetches, fetching;	/* GETs that wait for memory; that are under way */
 	uint64_t reads_waiting;
 
@@ -155,6 +159,7 @@ struct volume {
 	uint64_t sealed_bytes, sealed_cap;
 	uint64_t fetch_bytes, fetch_cap;
 	uint64_t ckpt_bytes;
+	uint64_t batch_bytes;		/* lists and tables of batches */
 
 	struct volume_stats st;		/* the counters; the rest is filled in by stats */
 };

@@ -22,6 +22,7 @@
 #include "volume/recover.h"
 #include "volume/seal.h"
 #include "volume/seen.h"
+#include "volume/spill.h"
 #include "volume/uploader.h"
 #include "volume/vol.h"
 #include "volume/worker.h"
@@ -125,6 +126,8 @@ int volume_new(struct volume **ret, const struct volume_env *env, struct keyring
 	list_init(&v->flushes);
 	list_init(&v->stalled);
 	list_init(&v->fetches);
+	list_init(&v->jfetches);
+	list_init(&v->jfetching);
 	list_init(&v->fetching);
 	if (env->journal)
 		err = journal_new(v, env->journal);
@@ -288,9 +291,12 @@ void volume_release(struct volume *v, struct io_req *io)
 void volume_starved(struct volume *v)
 {
 	v->st.starvations++;
+	v->starving = true;
 	if (batch_dirty(v))
 		v->open->starved = true;
 	volume_pump(v);
+	spill_pump(v);
+	volume_room(v);
 }
 
 /*
@@ -312,9 +318,11 @@ void volume_room(struct volume *v)
 {
 	uint32_t ext;
 
-	while (v->started && vol_serving(v) && arena_take(&v->arena, &ext))
+	while (v->started && vol_serving(v) && arena_take(&v->arena, &ext)) {
+		v->starving = false;
 		v->env.post_buf(v->env.ctx, ext, arena_ext_off(&v->arena, ext),
 				v->arena.geo.extent_len);
+	}
 	if (!vol_serving(v))
 		return;
 	write_resume(v);
@@ -438,11 +446,11 @@ void volume_free(struct volume *v)
 		batch_free(b);
 	}
 	batch_free(v->open);
-	journal_free(v->journal);
 	for (i = 0; i < v->nr_codecs; i++)
 		codec_free(v->codecs[i]);
 	sio_ctx_free(&v->sio);
 	cache_free(&v->cache);
+	journal_free(v->journal); /* unpins extents */
 	if (v->has_arena)
 		arena_free(&v->arena);
 	segtab_free(&v->segs);

@@ -66,8 +66,8 @@ struct volume_opts {
 	 */
 	bool flush_local;
 	/*
-	 * limits of what is acknowledged and not in the store, 0 = none: of bytes, above which WRITEs
-	 * wait; of age, above which the journal answers no FLUSH
+	 * limits of what is acknowledged and not in the store, 0 = none: of bytes, above which
+	 * WRITEs wait; of age, above which the journal answers no FLUSH
 	 */
 	uint64_t max_dirty_bytes;
 	uint32_t max_dirty_age_ms;
@@ -202,6 +202,7 @@ struct volume_stats {
 	uint64_t store_outage_us;		/* how long it has lasted */
 	uint64_t flushes_waiting;
 	uint64_t corrupt_frames;
+	uint64_t parked;		/* batches whose data went to the journal alone */
 	bool journal_active, journal_failed;
 	uint64_t journal_size, journal_used;	/* bytes of the ring */
 	uint64_t journal_groups, journal_records, journal_bytes;

@@ -19,6 +19,15 @@ static bool batch_known(const struct volume *v, uint32_t id)
 	return false;
 }
 
+static bool in_ring(const struct volume *v, const struct emap_ext *e)
+{
+	uint64_t pos = journal_block_pos(v->journal, e->pos), rec;
+	uint32_t len;
+
+	return journal_find(v->journal, pos, &rec, &len) &&
+	       pos + ((uint64_t)e->nblocks << IO_BLOCK_SHIFT) <= rec + len;
+}
+
 static int check_overlay(struct volume *v)
 {
 	uint32_t i, j;
@@ -34,6 +43,8 @@ static int check_overlay(struct volume *v)
 
 				if (!batch_known(v, e->owner))
 					return 30;
+				if (e->kind == EMAP_JOURNAL && !in_ring(v, e))
+					return 40;
 				if (e->kind != EMAP_PAGE)
 					continue;
 				ext = arena_ext_at(&v->arena, (uint64_t)e->pos << IO_BLOCK_SHIFT);

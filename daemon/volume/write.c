@@ -15,6 +15,7 @@
 #include "volume/batch.h"
 #include "volume/commit.h"
 #include "volume/journal.h"
+#include "volume/spill.h"
 #include "volume/vol.h"
 
 static uint8_t kind_of(const struct io_req *io)
@@ -46,7 +47,7 @@ static int prepare(struct volume *v, struct io_req *io, struct emap_dev *d)
 	uint32_t freed = ~0u;
 	int err;
 
-	if (io->op == IO_WRITE && over_limit(v, io)) {
+	if ((io->op == IO_WRITE && over_limit(v, io)) || spill_maps_full(v)) {
 		if (v->open)
 			v->open->starved = true;
 		return -EAGAIN;
@@ -98,6 +99,7 @@ static void hold(struct volume *v, struct io_req *io)
 	list_add_tail(&io->link, &v->held);
 	if (v->open)
 		v->open->starved = true;
+	spill_pump(v);
 	volume_retry(v);
 }
 

@@ -18,6 +18,7 @@
 #include "lib/jdisk.h"
 #include "lib/run.h"
 #include "lib/testrand.h"
+#include "volume/batch.h"
 #include "volume/journal.h"
 #include "volume/vol.h"
 
@@ -28,13 +29,18 @@ struct one {
 	struct model m;
 };
 
-static void begin(struct one *t, uint64_t seed)
+static void begin_sized(struct one *t, uint64_t seed, uint64_t size)
 {
 	memset(t, 0, sizeof(*t));
 	vol_init(&t->w, seed, 1, RUN_BLOCKS * 4096ull);
-	vol_journal(&t->w, SIZE);
+	vol_journal(&t->w, size);
 	model_init(&t->m, 1, RUN_BLOCKS);
 	assert_int_equal(vol_attach(&t->w, false), 0);
+}
+
+static void begin(struct one *t, uint64_t seed)
+{
+	begin_sized(t, seed, SIZE);
 }
 
 static void end(struct one *t)
@@ -228,6 +234,137 @@ static void test_full(void **state)
 	assert_int_equal(vol_attach(&t.w, false), 0);
 	vol_assert_prefix(&t.w, &t.m, t.m.ops, t.m.ops);
 	end(&t);
+}
+
+/* ---- more than memory holds ------------------------------------------------------------------ */
+
+/* 80 MiB with the store away: twice what there are extents for. */
+static void write_much(struct one *t)
+{
+	uint32_t i;
+
+	for (i = 0; i < 80; i++) {
+		uint32_t lba = testrand_below(RUN_BLOCKS - 256);
+
+		write_one(t, lba, 256);
+		if (testrand_below(4) == 0)
+			write_one(t, testrand_below(RUN_BLOCKS), 1);
+	}
+	assert_true(t->w.v->arena.geo.write_len < 50u << 20);
+	assert_true(t->w.v->st.parked > 20);
+}
+
+static void test_spill(void **state)
+{
+	struct one t;
+
+	(void)state;
+	begin_sized(&t, 30, 2 * SIZE);
+	hold_segments(&t.w);
+	write_much(&t);
+	vol_assert_prefix(&t.w, &t.m, t.m.ops, t.m.ops);
+	assert_int_equal(vol_flush(&t.w), 0);
+	let_segments(&t.w);
+	assert_int_equal(vol_detach(&t.w), 0);
+	vol_assert_store(&t.w, &t.m, t.m.ops, t.m.ops);
+	end(&t);
+}
+
+/* What was parked is nowhere but in the ring; the rest is in the arena. */
+static void test_spill_and_death(void **state)
+{
+	struct one t;
+	uint32_t i;
+
+	(void)state;
+	begin_sized(&t, 31, 2 * SIZE);
+	hold_segments(&t.w);
+	write_much(&t);
+	t.w.net.die_drops = true;
+	for (i = 0; i < 3; i++) {
+		vol_kill(&t.w);
+		t.w.net.hold_skip = 1; /* the fence */
+		assert_int_equal(vol_attach(&t.w, true), 0);
+		assert_true(t.w.rec.adopted);
+		assert_true(t.w.rec.journal_ops > 0);
+		vol_assert_prefix(&t.w, &t.m, t.m.ops, t.m.ops);
+		write_one(&t, i, 1);
+	}
+	assert_int_equal(vol_flush(&t.w), 0);
+	vol_cut(&t.w);
+	t.w.net.hold_skip = 1;
+	assert_int_equal(vol_attach(&t.w, true), 0);
+	assert_false(t.w.rec.adopted);
+	vol_assert_prefix(&t.w, &t.m, t.m.ops, t.m.ops);
+	let_segments(&t.w);
+	assert_int_equal(vol_detach(&t.w), 0);
+	vol_assert_store(&t.w, &t.m, t.m.ops, t.m.ops);
+	end(&t);
+}
+
+/* Without the ring the arena's part is not a continuation of what the store has. */
+static void test_spill_without_its_journal(void **state)
+{
+	struct one t;
+
+	(void)state;
+	begin_sized(&t, 32, 2 * SIZE);
+	hold_segments(&t.w);
+	write_much(&t);
+	t.w.net.die_drops = true;
+	vol_kill(&t.w);
+	t.w.net.hold[0] = 0;
+	t.w.env.journal = NULL;
+	t.w.opts.flush_local = false;
+	t.w.opts.abandon_journal = true;
+	assert_int_equal(vol_attach(&t.w, true), 0);
+	assert_false(t.w.rec.adopted);
+	assert_int_equal(t.w.rec.recovered_wno, t.w.rec.durable_wno);
+	vol_assert_prefix(&t.w, &t.m, 0, t.m.ops);
+	end(&t);
+}
+
+static bool not_sealed(const struct vol *w, const struct emap_ext *e)
+{
+	const struct batch *b;
+
+	list_for_each_entry(b, &w->v->batches, link)
+		if (b->id == e->owner)
+			return e->kind == EMAP_JOURNAL && b->state == BATCH_CUT;
+	return false;
+}
+
+/* A record that cannot be read back: an error for its range, and nothing behind it is committed. */
+static void test_spill_damaged(void **state)
+{
+	uint8_t *buf = malloc(4096);
+	uint64_t pos, committed;
+	struct emap_ext e;
+	struct one t;
+	uint32_t lba;
+
+	(void)state;
+	assert_non_null(buf);
+	begin_sized(&t, 33, 2 * SIZE);
+	hold_segments(&t.w);
+	write_much(&t);
+	for (lba = 0;; lba++)
+		if (emap_find(emap_dev(&t.w.v->overlay, 0), lba, 1, &e) && not_sealed(&t.w, &e))
+			break;
+	pos = journal_block_pos(t.w.v->journal, e.pos);
+	*jdisk_at(t.w.jdisk, FMT_JOURNAL_RING_OFF + pos % t.w.v->journal->ring_len) ^= 1;
+	assert_int_equal(vol_read(&t.w, 0, lba, 1, buf), -EBADMSG);
+	let_segments(&t.w);
+	vol_settle(&t.w);
+	vol_advance(&t.w, 1000000);
+	vol_settle(&t.w);
+	committed = t.w.v->committed_wno;
+	assert_true(committed < e.wno);
+	*jdisk_at(t.w.jdisk, FMT_JOURNAL_RING_OFF + pos % t.w.v->journal->ring_len) ^= 1;
+	assert_int_equal(vol_detach(&t.w), 0);
+	vol_assert_store(&t.w, &t.m, t.m.ops, t.m.ops);
+	end(&t);
+	free(buf);
 }
 
 /* ---- limits of what this host may lose ------------------------------------------------------ */
@@ -506,6 +643,10 @@ int main(void)
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_round_and_round),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_spill),
+		cmocka_unit_test(test_spill_and_death),
+		cmocka_unit_test(test_spill_without_its_journal),
+		cmocka_unit_test(test_spill_damaged),
 		cmocka_unit_test(test_dirty_bytes),
 		cmocka_unit_test(test_dirty_age),
 		cmocka_unit_test(test_failed_write_is_final),
