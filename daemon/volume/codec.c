@@ -45,7 +45,9 @@ void codec_free(struct codec *c)
 /*
  * Random bytes make every value of a sample about equally frequent; then the sum of the squared
  * counts is near its least, n + n(n-1)/256. Data within 10 % of that is not worth zstd's time. A
- * frame that merely repeats random blocks is missed; that costs space, not correctness.
+ * frame that merely repeats random blocks is missed; that costs space, not correctness. What is
+ * stored in blocks has a rhythm of powers of two; runs at such distances would all meet the same
+ * part of a sector, record or page.
  */
 static bool looks_random(const uint8_t *p, size_t len)
 {
@@ -54,9 +56,14 @@ static bool looks_random(const uint8_t *p, size_t len)
 	size_t runs = SAMPLES / SAMPLE_RUN, step = len / runs, i, j;
 	uint64_t sum = 0;
 
-	for (i = 0; i < runs; i++)
+	for (i = 0; i < runs; i++) {
+		/* fractions of the golden ratio: spread over the step, and in no rhythm */
+		const uint8_t *run =
+			p + i * step + ((i * 40503 & 0xffff) * (step - SAMPLE_RUN) >> 16);
+
 		for (j = 0; j < SAMPLE_RUN; j++)
-			count[p[i * step + j]]++;
+			count[run[j]]++;
+	}
 	for (i = 0; i < 256; i++)
 		sum += (uint64_t)count[i] * count[i];
 	return sum < least + least / 10;
