@@ -297,6 +297,19 @@ int host_open_journal(struct host *h, const char *path, char *err)
 	return rc;
 }
 
+int host_set_store(struct host *h, struct store *s)
+{
+	struct store *counted;
+	int rc = stat_new(&counted, s, h->env.clock);
+
+	if (rc)
+		return rc;
+	store_close(h->store);
+	h->store = counted;
+	h->env.store = counted;
+	return 0;
+}
+
 void host_on_post_buf(struct host *h,
 		      void (*fn)(void *ctx, uint32_t id, uint64_t off, uint32_t len), void *ctx)
 {

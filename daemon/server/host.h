@@ -18,6 +18,7 @@
 struct disk_dir;
 struct jdev;
 struct stat_counters;
+struct store;
 struct workq;
 
 #define HOST_ERR_LEN		512
@@ -92,6 +93,13 @@ int host_open_state(struct host *h, const char *path, char *err);
  * Without the core lock.
  */
 int host_open_journal(struct host *h, const char *path, char *err);
+
+/*
+ * Serves from @s in place of the store at the URL, which is closed; @s is the host's from here on.
+ * Before anything has been asked of the store. 0, or -ENOMEM, and @s is still the caller's. Without
+ * the core lock.
+ */
+int host_set_store(struct host *h, struct store *s);
 
 /* Who is told of volume_env.post_buf and .superseded, core lock held. Before there is a volume. */
 void host_on_post_buf(struct host *h,
