@@ -206,7 +206,13 @@ demo:
 	$(Q)$(MAKE) -s --no-print-directory -j2 all $(if $(filter host,$(DEMO)),$(B)/module/$(shell uname -r)/zerofs.ko)
 	$(Q)tests/demo/demo.sh
 
-bench: bench-driver
+# All of them run, whatever the first says.
+bench:
+	$(Q)rc=0; for b in bench-driver bench-engine; do $(MAKE) --no-print-directory $$b || rc=1; done; exit $$rc
+bench-engine:
+	$(Q)tests/setup.sh bench-engine
+	$(Q)$(MAKE) -s --no-print-directory -j2 bench-programs
+	$(Q)tests/bench/engine.sh
 bench-driver:
 	$(Q)tests/setup.sh bench
 	$(Q)$(MAKE) -s --no-print-directory -j2 all bench-programs $(B)/tests/vm/copies.so
@@ -245,7 +251,8 @@ help:
 	@echo '  make check-tsan     unit tests under TSan'
 	@echo '  make check-vm       module and daemon in QEMU'
 	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
-	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json (make bench: all of them)'
+	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json'
+	@echo '  make bench-engine   the engine over a store of fixed delay; build/bench/engine.json (make bench: both)'
 	@echo '  make setup          install and fetch all that the above needs'
 	@echo
 	@echo '  V=1 shows commands, VERBOSE=1 what tests print, SKIP="NAME ..." leaves parts or tests of a check out,'
@@ -253,4 +260,4 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: all module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
-	lint style format demo bench bench-driver install dkms-install help
+	lint style format demo bench bench-driver bench-engine install dkms-install help

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Makes this Debian 12 machine ready to build and test zerofs. Needs root where something is missing; does nothing, and at once,
 # where nothing is. Safe to run again.
-# Usage: tests/setup.sh build|check|demo|bench|all
+# Usage: tests/setup.sh build|bench-engine|check|demo|bench|all
 #
 # It installs Debian packages only, from where this machine's own package sources point, and says which. Backports are added
 # from the same place in a package configuration of its own, so the machine's configuration stays as it was. Kernels and data
@@ -28,9 +28,10 @@ die() { echo "setup: $*" >&2; exit 1; }
 
 case $what in
 build) want=("${build_pkgs[@]}") guest='' ;;
+bench-engine) want=("${build_pkgs[@]}" "${check_pkgs[@]}") guest='' ;;
 check) want=("${build_pkgs[@]}" "${check_pkgs[@]}") guest=yes ;;
 demo|bench|all) want=("${build_pkgs[@]}" "${check_pkgs[@]}" "${bench_pkgs[@]}") guest=yes ;;
-*) die "no such set: $what (build, check, demo, bench or all)" ;;
+*) die "no such set: $what (build, bench-engine, check, demo, bench or all)" ;;
 esac
 
 # ---- what is missing ---------------------------------------------------------------------

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Makes engine.json and a table of what the programs of `make bench-engine` printed: engine.py OUT engine.json
+
+Exit status 1 if a figure that must hold does not.
+"""
+import datetime
+import json
+import os
+import platform
+import sys
+
+# Figure: the least (+) or the most (-) that it may be.
+MUST_HOLD = {
+    "flush_store_requests": ("-", 2),
+    "flush_vs_put": ("-", 1.5),
+    "ingest_vs_upload": ("+", 0.85),
+    "ingest_cpu_vs_codec": ("-", 1.3),
+    "write_amp_8k": ("-", 1.1),
+    "puts_per_gib_4k": ("-", 160),
+    "rss_vs_cap": ("-", 1.0),
+    "attach_10m_vs_10k": ("-", 1.5),
+}
+
+
+def machine():
+    model = "unknown CPU"
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{model}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}"
+
+
+def load(out):
+    """Figures as they go into the file, and (job, peak, cap) of each job that says what memory it took."""
+    figures, memory = [], []
+    for name in sorted(os.listdir(out)):
+        with open(os.path.join(out, name), encoding="utf-8") as f:
+            for line in f:
+                kind, *rest = line.rstrip("\n").split("\t")
+                if kind == "figure":
+                    figures.append({"name": rest[0], "value": float(rest[1]), "unit": rest[2], "better": rest[3]})
+                elif kind == "memory":
+                    memory.append((rest[0], int(rest[1]), int(rest[2])))
+    return figures, memory
+
+
+def verdict(figure):
+    if figure["name"] not in MUST_HOLD:
+        return None, ""
+    sign, bound = MUST_HOLD[figure["name"]]
+    met = figure["value"] >= bound if sign == "+" else figure["value"] <= bound
+    return met, f"{'met' if met else 'MISSED'}, must be {bound} at {'least' if sign == '+' else 'most'}"
+
+
+def main():
+    out, target = sys.argv[1:]
+    figures, memory = load(out)
+    for job, peak, cap in memory:
+        print(f"  memory: {job}: {peak >> 20} MiB with the arena, of {cap >> 20} MiB")
+    if memory:
+        worst = max(peak / cap for _, peak, cap in memory)
+        figures.append({"name": "rss_vs_cap", "value": round(worst, 4), "unit": "x", "better": "lower"})
+    if not figures:
+        sys.exit("engine.py: no results")
+    result = {
+        "machine": machine(),
+        "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "figures": figures,
+    }
+    with open(target + ".new", "w", encoding="utf-8") as f:
+        json.dump(result, f, indent=1)
+        f.write("\n")
+    os.replace(target + ".new", target)
+    print(f"\n{'figure':28} {'value':>9} {'unit':6}")
+    missed = 0
+    for figure in figures:
+        met, words = verdict(figure)
+        missed += met is False
+        print(f"{figure['name']:28} {figure['value']:9.3f} {figure['unit']:6} {words}")
+    print(f"\n{len(figures)} figures in {target}")
+    if missed:
+        print(f"bench-engine: {missed} MISSED", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# `make bench-engine`: the engine natively, with clients in its own process, over a store that takes a fixed time. Each
+# tests/bench/engine_*.c is a program that prints its figures. Prints a table, writes build/bench/engine.json.
+# JOBS: which of them ("flush ingest").
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=build/bench/engine.run
+rm -rf "$out"
+mkdir -p "$out"
+jobs=${JOBS:-flush ingest random outage attach}
+echo "bench-engine: $jobs; some five minutes. The store: PUT 60 ms, GET 30 ms, 90 MB/s a connection, any number of connections"
+for job in $jobs; do
+	if ! "build/tests/bench/engine_$job" > "$out/$job"; then
+		echo "bench-engine: engine_$job failed" >&2
+		exit 1
+	fi
+	sed -n "s/^say\t/  $job: /p" "$out/$job"
+done
+/usr/bin/python3 tests/bench/engine.py "$out" build/bench/engine.json
