@@ -92,6 +92,27 @@ static void test_flushes_share(void **state)
 	end(&f);
 }
 
+/* As many segments are on their way as the window has slots, and no more. */
+static void test_window_is_used(void **state)
+{
+	struct fixture f;
+	uint32_t i;
+
+	(void)state;
+	begin(&f, 4 * RUN_BLOCKS * 4096ull);
+	snprintf(f.w.net.hold, sizeof(f.w.net.hold), "seg/");
+	for (i = 0; i < 2 * 16; i++)
+		write_blocks(&f, 32 * i % RUN_BLOCKS, 32); /* two make a segment */
+	for (i = 0; i < 4; i++)
+		write_blocks(&f, 32 * i, 32);
+	vol_settle(&f.w);
+	assert_int_equal(f.w.net.nr_held, 16);
+	f.w.net.hold[0] = 0;
+	net_release(&f.w.net);
+	assert_int_equal(vol_flush(&f.w), 0);
+	end(&f);
+}
+
 /*
  * An idle volume does not touch the store; one with a little data uploads it when it is old enough.
  */
@@ -290,10 +311,15 @@ static void test_index_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flush_cost), cmocka_unit_test(test_flushes_share),
-		cmocka_unit_test(test_age),	   cmocka_unit_test(test_fetches),
-		cmocka_unit_test(test_pins),	   cmocka_unit_test(test_big_discard),
-		cmocka_unit_test(test_accounting), cmocka_unit_test(test_index_full),
+		cmocka_unit_test(test_flush_cost),
+		cmocka_unit_test(test_flushes_share),
+		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_fetches),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_big_discard),
+		cmocka_unit_test(test_accounting),
+		cmocka_unit_test(test_index_full),
+		cmocka_unit_test(test_window_is_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
