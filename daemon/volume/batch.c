@@ -217,13 +217,26 @@ static uint32_t batches_under_way(const struct volume *v)
 	return n;
 }
 
+/*
+ * Data that is about segment_bytes once stored, if it compresses like what was sealed before. Not
+ * so much that two segments of data that does not compress would exceed what may be sealed.
+ */
+static uint64_t cut_bytes(const struct volume *v)
+{
+	uint64_t n = (uint64_t)v->o.segment_bytes * v->pack / VOL_PACK_NONE;
+
+	if (n > v->sealed_cap / 16 * 7)
+		n = v->sealed_cap / 16 * 7;
+	return n > v->o.segment_bytes ? n : v->o.segment_bytes;
+}
+
 bool batch_due(const struct volume *v, uint64_t now)
 {
 	const struct batch *b = v->open;
 
 	if (!batch_dirty(v))
 		return false;
-	if (b->starved || b->raw_bytes >= v->o.segment_bytes || b->ops >= BATCH_MAX_OPS ||
+	if (b->starved || b->raw_bytes >= cut_bytes(v) || b->ops >= BATCH_MAX_OPS ||
 	    b->max_pieces >= BATCH_MAX_PIECES || now >= batch_deadline(v))
 		return true;
 	return b->urgent && batches_under_way(v) < VOL_FLUSH_BATCHES;

@@ -268,12 +268,24 @@ static void set_iov(struct batch *b)
 	b->iov[b->nr_chunks + 1] = (struct iovec){ b->footer, sizeof(b->footer) };
 }
 
+/* A moving average over a few segments; two make most of the difference. */
+static void learn_pack(struct volume *v, uint64_t data, uint64_t stored)
+{
+	uint64_t pack = stored ? data * VOL_PACK_NONE / stored : VOL_PACK_NONE;
+
+	if (pack < VOL_PACK_NONE)
+		pack = VOL_PACK_NONE;
+	if (pack > VOL_PACK_MAX)
+		pack = VOL_PACK_MAX;
+	v->pack = (v->pack + (uint32_t)pack) / 2;
+}
+
 static void finish_complete(struct exec_work *w)
 {
 	struct finish *f = container_of(w, struct finish, work);
 	struct batch *b = f->b;
 	struct volume *v = b->v;
-	uint64_t mem = b->head.len;
+	uint64_t mem = b->head.len, stored;
 	uint32_t i;
 
 	if (f->err) {
@@ -299,8 +311,9 @@ static void finish_complete(struct exec_work *w)
 	b->state = BATCH_READY;
 	v->st.segments_sealed++;
 	v->st.raw_bytes_sealed += b->data_bytes;
-	v->st.frame_bytes_sealed +=
-		b->seg.object_len - FMT_SEG_FOOTER_LEN - fmt_seg_frames_off(&b->seg);
+	stored = b->seg.object_len - FMT_SEG_FOOTER_LEN - fmt_seg_frames_off(&b->seg);
+	v->st.frame_bytes_sealed += stored;
+	learn_pack(v, b->data_bytes, stored);
 	seal_pump(v);
 	uploader_pump(v);
 }

@@ -46,6 +46,8 @@ struct journal;
 /* batches under way above which a FLUSH lets the open one grow */
 #define VOL_FLUSH_BATCHES	4u
 #define VOL_FIRST_SEQ		1u
+#define VOL_PACK_NONE		256u	/* volume.pack of data that does not compress ... */
+#define VOL_PACK_MAX		512u	/* ... and what is believed at most */
 #define VOL_TRIES		4u	/* of a store request in recovery */
 #define VOL_WINDOW		16u	/* W of new volumes */
 #define VOL_WNO_JUMP		(1ull << 32)	/* resume_wno - last wno known */
@@ -119,6 +121,8 @@ struct volume {
 	uint32_t next_batch;
 	uint64_t next_seq, lowest_seq;	/* lowest_seq: of the lowest batch that is not durable */
 	uint8_t chain[FMT_HASH_LEN];	/* of the last object that has a header */
+	/* bytes of data per 256 stored, of late: how much makes a segment of segment_bytes */
+	uint32_t pack;
 	uint64_t retry_us;		/* try again what lacked memory; ~0 = nothing */
 
 	/* workers */

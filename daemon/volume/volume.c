@@ -113,6 +113,7 @@ int volume_new(struct volume **ret, const struct volume_env *env, struct keyring
 	v->o.write_queues = queues(o);
 	v->kr = kr;
 	v->retry_us = ~0ull;
+	v->pack = VOL_PACK_NONE;
 	memcpy(v->uuid, keys_uuid(kr), sizeof(v->uuid));
 	reserve_of(o, &v->sealed_cap, &v->fetch_cap);
 	sio_ctx_init(&v->sio, &v->env);

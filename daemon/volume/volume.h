@@ -52,7 +52,8 @@ struct volume_env {
 
 struct volume_opts {
 	uint64_t memory;		/* bytes: arena, caches, buffers together */
-	uint32_t segment_bytes;		/* cut the open segment at so many (default 8 MiB) */
+	/* cut the open segment at about so many, stored (default 8 MiB) */
+	uint32_t segment_bytes;
 	uint32_t segment_age_ms;	/* ... or at this age (default 2000) */
 	/* largest frame, 4 KiB..128 KiB, a power of two (default 32 KiB) */
 	uint32_t frame_bytes;

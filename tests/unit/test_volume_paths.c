@@ -113,6 +113,33 @@ static void test_window_is_used(void **state)
 	end(&f);
 }
 
+/* Segments of data that compresses are as large in the store as others, and shrink again. */
+static void test_segments_are_full(void **state)
+{
+	struct volume_stats s[3];
+	struct fixture f;
+	uint32_t i, k;
+
+	(void)state;
+	begin(&f, RUN_BLOCKS * 4096ull);
+	/* even: compresses, odd: does not; the first segments of each are for learning */
+	for (k = 0; k < 2; k++) {
+		for (i = 0; i < 200; i++) {
+			if (i == 50)
+				s[0] = stats(&f);
+			assert_int_equal(vol_write(&f.w, 0, 16 * i % RUN_BLOCKS, 16, 2 + k), 0);
+			vol_settle(&f.w);
+		}
+		s[1 + k] = stats(&f);
+		s[1 + k].raw_bytes_sealed -= s[0].raw_bytes_sealed;
+		s[1 + k].segments_sealed -= s[0].segments_sealed;
+	}
+	assert_true(s[1].raw_bytes_sealed >=
+		    s[1].segments_sealed * (f.w.opts.segment_bytes * 19ull / 10));
+	assert_int_equal(s[2].raw_bytes_sealed, s[2].segments_sealed * f.w.opts.segment_bytes);
+	end(&f);
+}
+
 /*
  * An idle volume does not touch the store; one with a little data uploads it when it is old enough.
  */
@@ -320,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_accounting),
 		cmocka_unit_test(test_index_full),
 		cmocka_unit_test(test_window_is_used),
+		cmocka_unit_test(test_segments_are_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
