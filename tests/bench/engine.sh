@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `make bench-engine`: the engine natively, with clients in its own process, over a store that takes a fixed time. Each
 # tests/bench/engine_*.c is a program that prints its figures. Prints a table, writes build/bench/engine.json.
-# JOBS: which of them ("flush ingest").
+# JOBS: which of them ("flush attach"), all unless said.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=build/bench/engine.run
