@@ -418,14 +418,14 @@ static void created(void **state)
 	struct jdev_uring_new n = {
 		.path = f->path, .size = SIZE + JDEV_BLOCK, .progress = progress, .ctx = &w
 	};
-	struct {
-		struct fiemap m;
-		struct fiemap_extent e[64];
-	} map = { .m = { .fm_length = ~0ull, .fm_extent_count = 64 } };
+	struct fiemap *map = calloc(1, sizeof(*map) + 64 * sizeof(map->fm_extents[0]));
 	struct rlimit old, low;
 	struct stat st;
 	int fd;
 
+	assert_non_null(map);
+	map->fm_length = ~0ull;
+	map->fm_extent_count = 64;
 	assert_int_equal(jdev_uring_create(&n), 0);
 	assert_int_equal(w.last, SIZE + JDEV_BLOCK);
 	assert_int_equal(w.calls, 9);
@@ -435,12 +435,13 @@ static void created(void **state)
 	/* Written, not only set aside, where the file system says which. */
 	fd = open(f->path, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	if (!ioctl(fd, FS_IOC_FIEMAP, &map.m)) {
-		assert_true(map.m.fm_mapped_extents > 0);
-		for (uint32_t i = 0; i < map.m.fm_mapped_extents; i++)
-			assert_false(map.e[i].fe_flags & FIEMAP_EXTENT_UNWRITTEN);
+	if (!ioctl(fd, FS_IOC_FIEMAP, map)) {
+		assert_true(map->fm_mapped_extents > 0);
+		for (uint32_t i = 0; i < map->fm_mapped_extents; i++)
+			assert_false(map->fm_extents[i].fe_flags & FIEMAP_EXTENT_UNWRITTEN);
 	}
 	close(fd);
+	free(map);
 	unlink(f->path);
 
 	w = (struct watch){ .stop = SIZE / 2 };
