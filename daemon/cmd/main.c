@@ -104,6 +104,16 @@ static const struct cmd cmds[] = {
 		.run = cmd_key,
 	},
 	{
+		.name = "journal",
+		.args = "create URL PATH | show PATH [URL]",
+		.summary = "Makes a journal on a local disk, or says what is in one.",
+		.text = "PATH is a file that is not there yet, or a partition. Without "
+			"URL nothing is unlocked, and show\n"
+			"prints what stands at the journal's beginning. Neither needs a "
+			"daemon.",
+		.run = cmd_journal,
+	},
+	{
 		.name = "version",
 		.args = "",
 		.summary = "Prints the versions of this program, the ABI it speaks and "

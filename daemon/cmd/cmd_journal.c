@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/jdev_uring.h"
+#include "base/parse.h"
+#include "base/uuid.h"
+#include "cmd/cmd.h"
+#include "cmd/cmd_opt.h"
+#include "cmd/cmd_secret.h"
+#include "format/fmt_journal.h"
+#include "server/host.h"
+#include "volume/keys.h"
+
+#define SB_AREA	   (2 * FMT_JOURNAL_SB_LEN)
+#define WHEN_STR   32
+#define MIN_SIZE_S "64M"
+
+struct journal_args {
+	const char *pass, *key, *size;
+	bool force, json;
+	uint64_t bytes;
+};
+
+/* What a journal of a volume is made or read with. */
+struct owner {
+	uint8_t uuid[FMT_UUID_LEN];
+	uint8_t key[FMT_KEY_LEN];
+	char name[FMT_NAME_LEN];
+};
+
+/* What lies behind the start of a journal. */
+struct found {
+	uint64_t records, ops, bytes;
+	uint64_t first, last;
+};
+
+/* ---- the volume -------------------------------------------------------------------------- */
+
+/* Asks the store for the volume at @url. 0 or an exit status after one line. */
+static int find_owner(struct owner *ret, const char *url, const struct journal_args *a)
+{
+	const struct cmd_secret_source from = {
+		.passphrase_file = a->pass,
+		.key_file = a->key,
+		.use_env = 1,
+		.prompt = "passphrase",
+		.hint = "--passphrase-file or --key-file",
+	};
+	struct cmd_secret secret = { 0 };
+	char err[HOST_ERR_LEN];
+	struct keyring *kr = NULL;
+	struct host *h;
+	int rc = cmd_secret_read(&secret, &from);
+
+	if (rc)
+		return rc;
+	rc = host_new(&h, url, 0, 0, err);
+	if (rc) {
+		cmd_secret_wipe(&secret);
+		return cmd_err("%s", err);
+	}
+	core_lock(&h->core);
+	rc = keys_open(&kr, &h->env, &secret.secret);
+	host_settle(h);
+	core_unlock(&h->core);
+	cmd_secret_wipe(&secret);
+	if (rc) {
+		host_explain(h, rc, err);
+		rc = cmd_err("%s", err);
+	} else {
+		memcpy(ret->uuid, keys_uuid(kr), sizeof(ret->uuid));
+		memcpy(ret->key, keys_get(kr, KEYS_JOURNAL), sizeof(ret->key));
+		snprintf(ret->name, sizeof(ret->name), "%s", keys_name(kr));
+		keys_free(kr);
+	}
+	host_stop_threads(h);
+	host_free(h);
+	return rc;
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+static int open_to_read(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		cmd_err("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+/* The superblock that counts. As fmt_journal_sb_open(), and what reading gives. */
+static int read_sb(int fd, struct fmt_journal_sb *ret, uint8_t uuid[16], const struct owner *o)
+{
+	uint8_t p[SB_AREA], whose[FMT_UUID_LEN];
+	struct fmt_journal_sb sb;
+	int rc, worst = -ENODATA;
+	bool any = false;
+
+	ssize_t n = pread(fd, p, sizeof(p), 0);
+
+	if (n < 0)
+		return -errno;
+	if (n != (ssize_t)sizeof(p))
+		return -EBADMSG;
+	for (int i = 0; i < 2; i++) {
+		rc = fmt_journal_sb_open(&sb, p + i * FMT_JOURNAL_SB_LEN, FMT_JOURNAL_SB_LEN,
+					 o ? o->uuid : NULL, whose, o ? o->key : NULL);
+		if (rc && rc != -ENODATA)
+			worst = rc;
+		if (rc || (any && sb.generation < ret->generation))
+			continue;
+		any = true;
+		*ret = sb;
+		memcpy(uuid, whose, sizeof(whose));
+	}
+	return any ? 0 : worst;
+}
+
+static int explain_sb(const char *path, int rc)
+{
+	switch (rc) {
+	case -ENODATA:
+		return cmd_err("%s: not a journal: it begins with zeros", path);
+	case -EPROTONOSUPPORT:
+		return cmd_err("%s: this journal was made by a later version", path);
+	case -EBADMSG:
+		return cmd_err("%s: not a journal, or its superblock is damaged", path);
+	default:
+		return cmd_err("%s: %s", path, strerror(-rc));
+	}
+}
+
+/*
+ * Counts what is behind the start. Reads beside a daemon that may be writing: what it finds is what
+ * was there at some moment. -ENOMEM.
+ */
+static int count(int fd, const struct fmt_journal_sb *sb, const struct owner *o, struct found *f)
+{
+	uint64_t ring = sb->size - FMT_JOURNAL_RING_OFF, pos = sb->start;
+	CLEANUP_FREE struct fmt_journal_op *ops = calloc(FMT_JOURNAL_MAX_OPS, sizeof(*ops));
+	CLEANUP_FREE uint8_t *buf = malloc(FMT_JOURNAL_MAX_LEN);
+	uint8_t prev[FMT_HASH_LEN];
+	struct fmt_journal_rec r;
+
+	memset(f, 0, sizeof(*f));
+	if (!ops || !buf)
+		return -ENOMEM;
+	memcpy(prev, sb->start_prev, sizeof(prev));
+	while (pos - sb->start < ring) {
+		uint64_t at = pos % ring, left = ring - at;
+		size_t len = left < FMT_JOURNAL_MAX_LEN ? (size_t)left : FMT_JOURNAL_MAX_LEN;
+		ssize_t n = pread(fd, buf, len, (off_t)(FMT_JOURNAL_RING_OFF + at));
+
+		if (n < 0 || fmt_journal_peek(&r, buf, (size_t)n, o->uuid, sb->journal, pos) ||
+		    r.len > left || memcmp(r.prev, prev, sizeof(prev)) != 0)
+			break;
+		/* Of a pad only the first block was written. */
+		len = r.type == FMT_JOURNAL_PAD ? FMT_JOURNAL_BLOCK : r.len;
+		if (len > (size_t)n ||
+		    fmt_journal_open(&r, ops, NULL, buf, len, o->uuid, sb->journal, pos, o->key))
+			break;
+		if (r.type == FMT_JOURNAL_OPS) {
+			if (!f->records++)
+				f->first = r.first;
+			f->last = r.last;
+			f->ops += r.nr_ops;
+		}
+		f->bytes += r.len;
+		memcpy(prev, r.hash, sizeof(prev));
+		pos += r.len;
+	}
+	return 0;
+}
+
+static char *when_str(char out[WHEN_STR], uint64_t us)
+{
+	time_t t = (time_t)(us / 1000000);
+	struct tm tm;
+
+	strftime(out, WHEN_STR, "%Y-%m-%d %H:%M:%S", gmtime_r(&t, &tm));
+	return out;
+}
+
+static void print_json(const struct fmt_journal_sb *sb, const uint8_t uuid[16],
+		       const struct found *f)
+{
+	char v[UUID_STR_LEN], j[UUID_STR_LEN];
+	json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "volume_uuid",
+			      uuid_str(v, uuid), "journal_uuid", uuid_str(j, sb->journal), "host",
+			      sb->host, "size", (json_int_t)sb->size, "start",
+			      (json_int_t)sb->start, "stored_wno", (json_int_t)sb->start_wno,
+			      "epoch", (json_int_t)sb->epoch, "clean", sb->clean, "created_us",
+			      (json_int_t)sb->created_us, "saved_us", (json_int_t)sb->saved_us);
+
+	if (f) {
+		json_object_set_new(o, "records", json_integer((json_int_t)f->records));
+		json_object_set_new(o, "operations", json_integer((json_int_t)f->ops));
+		json_object_set_new(o, "bytes", json_integer((json_int_t)f->bytes));
+		json_object_set_new(o, "first_wno", json_integer((json_int_t)f->first));
+		json_object_set_new(o, "last_wno", json_integer((json_int_t)f->last));
+	}
+	json_dumpf(o, stdout, JSON_INDENT(2));
+	printf("\n");
+	json_decref(o);
+}
+
+static void print_text(const struct fmt_journal_sb *sb, const uint8_t uuid[16],
+		       const struct found *f)
+{
+	char s[UUID_STR_LEN], size[PARSE_SIZE_STR], when[WHEN_STR];
+
+	printf("journal     %s\n", uuid_str(s, sb->journal));
+	printf("volume      %s\n", uuid_str(s, uuid));
+	printf("size        %s\n", parse_size_str(size, sb->size));
+	printf("state       %s\n", sb->clean ? "clean: everything in it is in the store" :
+					       "open: it may hold writes that the store lacks");
+	printf("host        %s\n", sb->host);
+	printf("epoch       %llu\n", (unsigned long long)sb->epoch);
+	printf("start       %llu, writes up to %llu are in the store\n",
+	       (unsigned long long)sb->start, (unsigned long long)sb->start_wno);
+	printf("made        %s UTC\n", when_str(when, sb->created_us));
+	printf("saved       %s UTC\n", when_str(when, sb->saved_us));
+	if (!f)
+		return;
+	printf("records     %llu, with %llu operations, %s\n", (unsigned long long)f->records,
+	       (unsigned long long)f->ops, parse_size_str(size, f->bytes));
+	if (f->records)
+		printf("writes      %llu to %llu\n", (unsigned long long)f->first,
+		       (unsigned long long)f->last);
+}
+
+static int show(const char *path, const char *url, const struct journal_args *a)
+{
+	CLEANUP_CLOSE int fd = open_to_read(path);
+	char v[UUID_STR_LEN], j[UUID_STR_LEN];
+	uint8_t uuid[FMT_UUID_LEN];
+	struct fmt_journal_sb sb;
+	struct found f;
+	struct owner o;
+	int rc;
+
+	if (fd < 0)
+		return CMD_FAILED;
+	rc = read_sb(fd, &sb, uuid, NULL);
+	if (rc)
+		return explain_sb(path, rc);
+	if (url) {
+		rc = find_owner(&o, url, a);
+		if (rc)
+			return rc;
+		if (memcmp(o.uuid, uuid, sizeof(uuid)) != 0)
+			return cmd_err("%s: this is the journal of volume %s, and %s is %s", path,
+				       uuid_str(v, uuid), url, uuid_str(j, o.uuid));
+		rc = read_sb(fd, &sb, uuid, &o);
+		if (rc)
+			return explain_sb(path, rc);
+		rc = count(fd, &sb, &o, &f);
+		sodium_memzero(o.key, sizeof(o.key));
+		if (rc)
+			return cmd_err("out of memory");
+	}
+	if (a->json)
+		print_json(&sb, uuid, url ? &f : NULL);
+	else
+		print_text(&sb, uuid, url ? &f : NULL);
+	return CMD_OK;
+}
+
+/* ---- making ------------------------------------------------------------------------------ */
+
+/* One WRITE, waited for. */
+struct put {
+	struct jdev_req r;
+	bool done;
+};
+
+static void put_done(struct jdev_req *r)
+{
+	container_of(r, struct put, r)->done = true;
+}
+
+/* The first superblock; the other copy is zeros. 0 or -errno. */
+static int put_sb(const char *path, const struct owner *o, uint64_t size, struct fmt_journal_sb *sb)
+{
+	struct put p = { .r = { .op = JDEV_WRITE, .len = FMT_JOURNAL_SB_LEN, .done = put_done } };
+	struct jdev *d = NULL;
+	struct core core;
+	int rc = core_init(&core, NULL, NULL);
+
+	if (rc)
+		return rc;
+	*sb = (struct fmt_journal_sb){ .generation = 1, .clean = true };
+	sb->created_us = sb->saved_us = clock_real_us(clock_system());
+	uuid_random(sb->journal);
+	if (gethostname(sb->host, sizeof(sb->host) - 1))
+		strcpy(sb->host, "?");
+	p.r.buf = aligned_alloc(JDEV_BLOCK, FMT_JOURNAL_SB_LEN);
+	rc = p.r.buf ? jdev_uring_open(&d, &core, path) : -ENOMEM;
+	if (!rc) {
+		sb->size = size ? size : d->size;
+		rc = fmt_journal_sb_seal(p.r.buf, sb, o->uuid, o->key);
+	}
+	if (!rc) {
+		core_lock(&core);
+		jdev_submit(d, &p.r);
+		while (!p.done)
+			core_wait(&core, UINT64_MAX);
+		core_unlock(&core);
+		rc = p.r.res;
+	}
+	jdev_close(d);
+	free(p.r.buf);
+	core_destroy(&core);
+	return rc;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+static int progress(void *ctx, uint64_t done, uint64_t size)
+{
+	unsigned int *shown = ctx, pc = (unsigned int)(done / (size / 100 + 1));
+
+	if (pc != *shown && isatty(STDERR_FILENO))
+		fprintf(stderr, "\rwriting zeros: %u %%%s", pc, done == size ? "\r\033[K" : "");
+	*shown = pc;
+	return interrupted;
+}
+
+/*
+ * Whether a block device that is not empty may be overwritten: with --force, if all there is on it
+ * is a journal that has nothing the store lacks.
+ */
+static int may_overwrite(const char *path, const struct journal_args *a)
+{
+	CLEANUP_CLOSE int fd = open_to_read(path);
+	uint8_t uuid[FMT_UUID_LEN];
+	struct fmt_journal_sb sb;
+
+	if (fd < 0)
+		return CMD_FAILED;
+	if (read_sb(fd, &sb, uuid, NULL))
+		return cmd_err("%s holds something that is not a journal; look with wipefs(8), and "
+			       "empty it yourself if it is of no use",
+			       path);
+	if (!sb.clean)
+		return cmd_err("%s holds an open journal: writes in it may not be in the store",
+			       path);
+	if (!a->force)
+		return cmd_err("%s holds a journal, a clean one; --force makes a new one", path);
+	return CMD_OK;
+}
+
+static int explain(const char *path, int rc)
+{
+	switch (rc) {
+	case -EEXIST:
+		return cmd_err("%s: there is a file of this name", path);
+	case -EBUSY:
+		return cmd_err("%s: in use", path);
+	case -ENOTBLK:
+	case -EISDIR:
+		return cmd_err("%s: neither a file nor a block device", path);
+	case -EOPNOTSUPP:
+		return cmd_err("%s: this file system does not write past its cache (O_DIRECT), or "
+			       "has no disk; put the journal on ext4 or xfs",
+			       path);
+	case -EINVAL:
+		return cmd_err("%s: too small; a journal has " MIN_SIZE_S " at least", path);
+	default:
+		return cmd_err("%s: %s", path, strerror(-rc));
+	}
+}
+
+static int take_size(struct journal_args *a, const char *path)
+{
+	struct stat st;
+	bool blk = !stat(path, &st) && S_ISBLK(st.st_mode);
+
+	if (!a->size)
+		return blk ? 0 :
+			     cmd_usage("journal create: how large? give --size, as in --size 4G");
+	if (parse_size(a->size, &a->bytes))
+		return cmd_usage("journal create: --size: '%s' is not a size; as in 512M, 4G",
+				 a->size);
+	if (a->bytes < FMT_JOURNAL_MIN_SIZE || a->bytes % FMT_JOURNAL_BLOCK)
+		return cmd_usage("journal create: --size %s: a journal has " MIN_SIZE_S
+				 " at least, in whole blocks of %u bytes",
+				 a->size, FMT_JOURNAL_BLOCK);
+	return 0;
+}
+
+/* 0 or an exit status: a block device without --size that is too small. */
+static int check_device(const char *path)
+{
+	CLEANUP_CLOSE int fd = open_to_read(path);
+	uint64_t size = 0;
+
+	if (fd < 0)
+		return CMD_FAILED;
+	if (!ioctl(fd, BLKGETSIZE64, &size) && size < FMT_JOURNAL_MIN_SIZE)
+		return explain(path, -EINVAL);
+	return 0;
+}
+
+static int create(const char *url, const char *path, struct journal_args *a)
+{
+	char uuid[UUID_STR_LEN], size[PARSE_SIZE_STR];
+	struct jdev_uring_new n = { .path = path, .progress = progress };
+	struct fmt_journal_sb sb;
+	unsigned int shown = 0;
+	struct owner o;
+	int rc = take_size(a, path);
+
+	if (!rc && !a->bytes)
+		rc = check_device(path);
+	if (!rc)
+		rc = find_owner(&o, url, a);
+	if (rc)
+		return rc;
+	n.size = a->bytes;
+	n.ctx = &shown;
+	/* So that nothing half made is left. */
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	rc = jdev_uring_create(&n);
+	if (rc == -EEXIST) {
+		struct stat st;
+
+		if (stat(path, &st) || !S_ISBLK(st.st_mode))
+			return explain(path, rc);
+		rc = may_overwrite(path, a);
+		if (rc)
+			return rc;
+		n.force = true;
+		rc = jdev_uring_create(&n);
+	}
+	if (rc)
+		return explain(path, rc);
+	rc = put_sb(path, &o, a->bytes, &sb);
+	sodium_memzero(o.key, sizeof(o.key));
+	if (rc) {
+		struct stat st;
+
+		if (!stat(path, &st) && S_ISREG(st.st_mode))
+			unlink(path);
+		return explain(path, rc);
+	}
+	printf("made journal %s of volume %s, %s, in %s\n", uuid_str(uuid, sb.journal), o.name,
+	       parse_size_str(size, sb.size), path);
+	return CMD_OK;
+}
+
+int cmd_journal(const struct cmd *cmd, int argc, char **argv)
+{
+	struct journal_args a = { 0 };
+	const struct cmd_opt opts[] = {
+		{ "size", "SIZE", "create: of the file; of a block device all of it (default)",
+		  &a.size, NULL },
+		{ "force", NULL, "create: a block device may hold a clean journal already", NULL,
+		  &a.force },
+		{ "passphrase-file", "FILE",
+		  "unlock with the first line of FILE; '-' is standard input", &a.pass, NULL },
+		{ "key-file", "FILE", "unlock with the bytes of FILE", &a.key, NULL },
+		{ "json", NULL, "show: as JSON", NULL, &a.json },
+		{ 0 }
+	};
+	static const char *const words[] = { "create", "show" };
+	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 3), which;
+
+	if (rc)
+		return rc == CMD_OPT_HELP ? CMD_OK : rc;
+	which = cmd_opt_word(cmd, argv[1], words, 2);
+	if (which < 0)
+		return CMD_USAGE;
+	if (which == 0)
+		return argc == 4 ? create(argv[2], argv[3], &a) :
+				   cmd_usage("journal create: usage: zerofs journal create "
+					     "--size SIZE URL PATH");
+	if (argc < 3)
+		return cmd_usage("journal show: which one? usage: zerofs journal show PATH [URL]");
+	if (a.size || a.force)
+		return cmd_usage("journal show: --size and --force go with 'journal create'");
+	if (argc == 3 && (a.pass || a.key))
+		return cmd_usage("journal show: a passphrase or key needs the volume's URL: zerofs "
+				 "journal show %s URL",
+				 argv[2]);
+	return show(argv[2], argc > 3 ? argv[3] : NULL, &a);
+}
