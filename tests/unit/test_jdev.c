@@ -42,6 +42,7 @@ struct job {
 	struct jdev_req r;
 	struct fix *f;
 	unsigned int prepared, done, again;
+	uint64_t done_at; /* the how-manieth done() of all */
 	int prepare_err;
 	bool held_in_prepare;
 	uint8_t fill;
@@ -110,10 +111,12 @@ static void job_free(struct job *j)
 
 static void done(struct jdev_req *r)
 {
+	static uint64_t all; /* core lock */
 	struct job *j = container_of(r, struct job, r);
 
 	assert_true(core_held(&j->f->core));
 	j->done++;
+	j->done_at = ++all;
 	if (j->again) {
 		j->again--;
 		jdev_submit(j->f->d, r);
@@ -301,6 +304,29 @@ static void long_queue(void **state)
 		filled_with(j[i], i % 50 == 7 ? 0 : (uint8_t)i);
 		job_free(j[i]);
 	}
+}
+
+/* A small request does not wait for the end of a large one that is under way. */
+static void overtaking(void **state)
+{
+	struct fix *f = *state;
+	struct job *large = job_new(f, JDEV_WRITE, JDEV_BLOCK, SIZE - JDEV_BLOCK);
+	struct job *small = job_new(f, JDEV_READ, 0, JDEV_BLOCK);
+	unsigned int before = 0, n = 0;
+
+	/* Now and then a machine is too busy for it. */
+	while (!before && n < 200) {
+		n++;
+		submit(large);
+		usleep(n * 10); /* until the thread sleeps in the ring */
+		submit(small);
+		assert_int_equal(wait_for(small, n), 0);
+		assert_int_equal(wait_for(large, n), 0);
+		before += small->done_at < large->done_at;
+	}
+	assert_true(before);
+	job_free(large);
+	job_free(small);
 }
 
 /* Requests fail one by one or in the ring (two at once); the device goes on. */
@@ -591,6 +617,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(round_trip, make, end),
 		cmocka_unit_test_setup_teardown(many_at_once, make, end),
 		cmocka_unit_test_setup_teardown(long_queue, make, end),
+		cmocka_unit_test_setup_teardown(overtaking, make, end),
 		cmocka_unit_test_setup_teardown(failing, make, end),
 		cmocka_unit_test_setup_teardown(refusals, make_dir, end),
 		cmocka_unit_test_setup_teardown(created, make_dir, end),
