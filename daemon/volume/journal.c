@@ -611,6 +611,13 @@ bool journal_first(const struct journal *j, uint64_t wno, uint64_t *ret_pos, uin
 	return true;
 }
 
+void journal_reset(struct journal *j)
+{
+	j->nr_refs = 0;
+	j->tail = j->head;
+	j->written = j->v->committed_wno;
+}
+
 int journal_start(struct journal *j)
 {
 	int err;

@@ -89,6 +89,11 @@ int journal_new(struct volume *v, struct jdev *dev);
 void journal_free(struct journal *j);
 
 /*
+ * The journal holds nothing that this log needs: what it says of numbers is of another history.
+ */
+void journal_reset(struct journal *j);
+
+/*
  * The log is ours and this journal goes on with it: its superblock gets our epoch, and what the
  * store has is given up. ACTIVE afterwards. Errors of the device. [waits]
  */

@@ -41,6 +41,13 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 	bool here = !strcmp(h->journal_host, v->o.host);
 	bool given_up = here ? v->o.abandon_journal : v->o.accept_loss;
 
+	if (j && j->epoch > h->epoch) {
+		notice_say(&v->env, NOTICE_ERR,
+			   "the store shows an older image than the journal has seen (epoch %llu, "
+			   "the journal's is %llu)",
+			   (unsigned long long)h->epoch, (unsigned long long)j->epoch);
+		return -ESTALE;
+	}
 	if (h->journal_state != FMT_JOURNAL_OPEN)
 		return 0;
 	if (j && !memcmp(j->sb.journal, h->journal, sizeof(h->journal)))
@@ -81,18 +88,20 @@ void jreplay_claim(const struct volume *v, struct fmt_head *h)
 int jreplay_judge(struct volume *v, struct replay *r)
 {
 	const struct journal *j = v->journal;
+	uint64_t stored;
 
 	if (!j)
 		return 0;
+	stored = j->store_to > j->sb.start_wno ? j->store_to : j->sb.start_wno;
 	r->continues = r->fence_seen ?
 			       !memcmp(r->fence_journal, j->sb.journal, sizeof(j->sb.journal)) :
 			       j->epoch == v->image_epoch;
-	if (r->continues && j->store_to > v->committed_wno) {
+	if (r->continues && stored > v->committed_wno) {
 		notice_say(
 			&v->env, NOTICE_ERR,
 			"the journal knows that the store held everything up to number %llu, but "
 			"it ends at %llu: segments were lost",
-			(unsigned long long)j->store_to, (unsigned long long)v->committed_wno);
+			(unsigned long long)stored, (unsigned long long)v->committed_wno);
 		return -ENODATA;
 	}
 	if (r->continues || !j->nr_refs || (r->left_seen && j->written <= r->left_wno))

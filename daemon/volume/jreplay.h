@@ -20,7 +20,8 @@ int jreplay_open(struct volume *v);
 
 /*
  * May the volume whose newest head is @h be attached with this journal, or without one? -ENOMEDIUM
- * with a notice: the head names an open one that is not here, and nobody has given it up.
+ * with a notice: the head names an open one that is not here, and nobody has given it up; -ESTALE:
+ * the journal knows a later owner than the store shows.
  */
 int jreplay_policy(struct volume *v, const struct fmt_head *h);
 

@@ -215,6 +215,8 @@ static int replay_journal(struct volume *v, const struct replay *walk, uint64_t 
 
 	if (!v->journal)
 		return 0;
+	if (!walk->continues)
+		journal_reset(v->journal);
 	if (held > v->committed_wno) {
 		err = jreplay_run(v, first <= held ? first - 1 : held, walk->resume_wno,
 				  &ret->journal_ops);

@@ -22,6 +22,7 @@
 #include "volume/jload.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
+#include "volume/spill.h"
 #include "volume/uploader.h"
 #include "volume/vol.h"
 
@@ -124,8 +125,12 @@ static void chunk_complete(struct worker_job *j)
 
 	if (c->err)
 		b->err = c->err;
-	if (!--b->chunks_left)
+	if (!--b->chunks_left) {
 		encoded(b);
+		/* its pages are not read any more: it may be parked */
+		spill_pump(v);
+		volume_room(v);
+	}
 	seal_pump(v);
 }
 

@@ -10,7 +10,9 @@
 
 bool spill_maps_full(const struct volume *v)
 {
-	return v->overlay.bytes + v->batch_bytes > v->o.memory / MAPS_SHARE;
+	/* what lies in the arena is bounded by it */
+	return v->dirty_bytes > v->arena.geo.write_len &&
+	       v->overlay.bytes + v->batch_bytes > v->o.memory / MAPS_SHARE;
 }
 
 static bool pressed(const struct volume *v)

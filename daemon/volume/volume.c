@@ -346,6 +346,7 @@ void volume_tick(struct volume *v)
 	if (clock_mono_us(v->env.clock) >= v->retry_us) {
 		v->retry_us = ~0ull;
 		commit_apply(v);
+		spill_pump(v);
 		volume_room(v);
 		worker_pump(v);
 		fetch_pump(v);

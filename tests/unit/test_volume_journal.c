@@ -18,6 +18,7 @@
 #include "lib/jdisk.h"
 #include "lib/run.h"
 #include "lib/testrand.h"
+#include "store/mem.h"
 #include "volume/batch.h"
 #include "volume/journal.h"
 #include "volume/vol.h"
@@ -612,6 +613,33 @@ static void test_set_aside(void **state)
 	takeover(false);
 }
 
+/* The store went back to what it was before the journal's last clean end. */
+static void test_store_rolled_back(void **state)
+{
+	struct store *then, *now;
+	struct one t;
+
+	(void)state;
+	begin(&t, 14);
+	write_one(&t, 1, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	assert_int_equal(vol_detach(&t.w), 0);
+	assert_int_equal(mem_clone(t.w.mem, &then), 0);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	write_one(&t, 2, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	assert_int_equal(vol_detach(&t.w), 0);
+	now = t.w.mem;
+	t.w.net.mem = then;
+	t.w.file_len = 0; /* nor does the host remember */
+	assert_int_equal(vol_attach(&t.w, false), -ESTALE);
+	t.w.net.mem = now;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 2, 2);
+	store_close(then);
+	end(&t);
+}
+
 static void test_not_a_journal(void **state)
 {
 	struct one t, other;
@@ -655,6 +683,7 @@ int main(void)
 		cmocka_unit_test(test_open_journal_is_missed),
 		cmocka_unit_test(test_clean_journal_is_not_missed),
 		cmocka_unit_test(test_set_aside),
+		cmocka_unit_test(test_store_rolled_back),
 		cmocka_unit_test(test_not_a_journal),
 	};
 
