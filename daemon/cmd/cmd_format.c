@@ -3,12 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/parse.h"
 #include "base/uuid.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_journal.h"
 #include "cmd/cmd_opt.h"
 #include "cmd/cmd_secret.h"
 #include "server/host.h"
+#include "server/report.h"
 #include "store/url.h"
 #include "volume/keys.h"
 #include "volume/volume.h"
@@ -19,6 +23,8 @@ struct format {
 	struct volume_format f;
 	enum keys_cost cost;
 	const char *url;
+	const char *journal; /* NULL: none */
+	uint64_t journal_bytes; /* 0: all of a block device */
 };
 
 static int bad_name(const char *name)
@@ -74,13 +80,44 @@ static int take_size(struct format *fm, const char *size)
 	return 0;
 }
 
-static int take_flush(const char *flush)
+/* What a FLUSH will promise, and the journal that goes with it. */
+static int take_flush(struct format *fm, const char *flush, const char *size)
 {
-	if (!strcmp(flush, "store"))
+	if (!strcmp(flush, "store")) {
+		if (fm->journal || size)
+			return cmd_usage("format: a journal goes with --flush local");
 		return 0;
-	if (!strcmp(flush, "local"))
-		return 0;
-	return cmd_usage("format: --flush: '%s' is neither 'store' nor 'local'", flush);
+	}
+	if (strcmp(flush, "local") != 0)
+		return cmd_usage("format: --flush: '%s' is neither 'store' nor 'local'", flush);
+	if (!fm->journal)
+		return cmd_usage("format: --flush local needs a journal on a local disk: "
+				 "--journal PATH --journal-size SIZE");
+	return cmd_journal_size("format: --journal-size", size, fm->journal, &fm->journal_bytes);
+}
+
+static int make_journal(const struct format *fm, struct keyring *kr)
+{
+	struct cmd_journal_owner o;
+	int rc;
+
+	memcpy(o.uuid, keys_uuid(kr), sizeof(o.uuid));
+	memcpy(o.key, keys_get(kr, KEYS_JOURNAL), sizeof(o.key));
+	snprintf(o.name, sizeof(o.name), "%s", fm->f.name);
+	rc = cmd_journal_begin(fm->journal, fm->journal_bytes, &o);
+	sodium_memzero(o.key, sizeof(o.key));
+	return rc;
+}
+
+/* In words, what a FLUSH will promise. */
+static void say_promise(const struct format *fm)
+{
+	printf("flush = %s: %s\n", fm->journal ? "local" : "store",
+	       report_flush(fm->journal != NULL));
+	printf("What was written after the last FLUSH may be lost %s, nothing before it.\n",
+	       fm->journal ? "in a power cut" : "with this machine");
+	if (fm->journal)
+		printf("Serve it with: --flush local --journal %s\n", fm->journal);
 }
 
 static int make(const struct format *fm, const struct keys_secret *secret)
@@ -88,7 +125,7 @@ static int make(const struct format *fm, const struct keys_secret *secret)
 	char err[HOST_ERR_LEN], uuid[UUID_STR_LEN], size[PARSE_SIZE_STR];
 	struct keyring *kr = NULL;
 	struct host *h;
-	int rc = host_new(&h, fm->url, HOST_CREATE, 0, err);
+	int left = 0, rc = host_new(&h, fm->url, HOST_CREATE, 0, err);
 
 	if (rc == -ENOENT)
 		return cmd_err("%s; make the folder that is to hold it first", err);
@@ -106,6 +143,9 @@ static int make(const struct format *fm, const struct keys_secret *secret)
 	core_unlock(&h->core);
 	if (rc)
 		host_explain(h, rc, err);
+	else if (fm->journal && make_journal(fm, kr))
+		left = cmd_err("the volume was made, its journal was not; 'zerofs journal create' "
+			       "makes one");
 	keys_free(kr);
 	host_stop_threads(h);
 	host_free(h);
@@ -114,20 +154,19 @@ static int make(const struct format *fm, const struct keys_secret *secret)
 			       fm->f.nr_devs, parse_size_str(size, fm->f.dev_size));
 	if (rc)
 		return cmd_err("%s", err);
+	if (left)
+		return left;
 	printf("formatted '%s' (%s): %u device%s of %s at %s\n", fm->f.name,
 	       uuid_str(uuid, fm->f.uuid), fm->f.nr_devs, fm->f.nr_devs == 1 ? "" : "s",
 	       parse_size_str(size, fm->f.dev_size), fm->url);
-	printf("flush = store: a FLUSH (fsync, a commit) returns when all that was written before "
-	       "it is in the store;\n"
-	       "what was written after the last FLUSH may be lost with this machine, nothing "
-	       "before it.\n");
+	say_promise(fm);
 	return CMD_OK;
 }
 
 int cmd_format(const struct cmd *cmd, int argc, char **argv)
 {
 	const char *size = NULL, *devices = "1", *name = NULL, *pass = NULL, *key = NULL,
-		   *kdf = "moderate", *flush = "store";
+		   *kdf = "moderate", *flush = "store", *journal = NULL, *journal_size = NULL;
 	const struct cmd_opt opts[] = {
 		{ "size", "BYTES", "size of each device, as in 100G; a multiple of 4096", &size,
 		  NULL },
@@ -140,7 +179,12 @@ int cmd_format(const struct cmd *cmd, int argc, char **argv)
 		{ "kdf", "COST",
 		  "cost of a passphrase: min, interactive, moderate (default) or sensitive", &kdf,
 		  NULL },
-		{ "flush", "MODE", "what a FLUSH promises: store (default)", &flush, NULL },
+		{ "flush", "MODE",
+		  "what a FLUSH will promise: store (default), or local, with a journal", &flush,
+		  NULL },
+		{ "journal", "PATH", "make this file, or use this partition, as the journal",
+		  &journal, NULL },
+		{ "journal-size", "SIZE", "of the journal's file, as in 4G", &journal_size, NULL },
 		{ 0 }
 	};
 	struct cmd_secret_source from = {
@@ -169,8 +213,9 @@ int cmd_format(const struct cmd *cmd, int argc, char **argv)
 	if (!rc && keys_cost_parse(kdf, &fm.cost))
 		rc = cmd_usage("format: --kdf: '%s' is not min, interactive, moderate or sensitive",
 			       kdf);
+	fm.journal = journal;
 	if (!rc)
-		rc = take_flush(flush);
+		rc = take_flush(&fm, flush, journal_size);
 	if (rc)
 		return rc;
 	fm.f.nr_devs = (uint32_t)n;
@@ -180,7 +225,13 @@ int cmd_format(const struct cmd *cmd, int argc, char **argv)
 	if (rc)
 		return rc;
 	uuid_random(fm.f.uuid);
-	rc = make(&fm, &secret.secret);
+	/* what may take long, and fail for want of room, comes first */
+	rc = fm.journal ? cmd_journal_fill(fm.journal, fm.journal_bytes, false) : 0;
+	if (!rc) {
+		rc = make(&fm, &secret.secret);
+		if (rc && fm.journal)
+			cmd_journal_unmake(fm.journal);
+	}
 	cmd_secret_wipe(&secret);
 	return rc;
 }

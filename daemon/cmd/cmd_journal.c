@@ -20,6 +20,7 @@
 #include "base/parse.h"
 #include "base/uuid.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_journal.h"
 #include "cmd/cmd_opt.h"
 #include "cmd/cmd_secret.h"
 #include "format/fmt_journal.h"
@@ -36,13 +37,6 @@ struct journal_args {
 	uint64_t bytes;
 };
 
-/* What a journal of a volume is made or read with. */
-struct owner {
-	uint8_t uuid[FMT_UUID_LEN];
-	uint8_t key[FMT_KEY_LEN];
-	char name[FMT_NAME_LEN];
-};
-
 /* What lies behind the start of a journal. */
 struct found {
 	uint64_t records, ops, bytes;
@@ -52,7 +46,7 @@ struct found {
 /* ---- the volume -------------------------------------------------------------------------- */
 
 /* Asks the store for the volume at @url. 0 or an exit status after one line. */
-static int find_owner(struct owner *ret, const char *url, const struct journal_args *a)
+static int find_owner(struct cmd_journal_owner *ret, const char *url, const struct journal_args *a)
 {
 	const struct cmd_secret_source from = {
 		.passphrase_file = a->pass,
@@ -105,7 +99,8 @@ static int open_to_read(const char *path)
 }
 
 /* The superblock that counts. As fmt_journal_sb_open(), and what reading gives. */
-static int read_sb(int fd, struct fmt_journal_sb *ret, uint8_t uuid[16], const struct owner *o)
+static int read_sb(int fd, struct fmt_journal_sb *ret, uint8_t uuid[16],
+		   const struct cmd_journal_owner *o)
 {
 	uint8_t p[SB_AREA], whose[FMT_UUID_LEN];
 	struct fmt_journal_sb sb;
@@ -150,7 +145,8 @@ static int explain_sb(const char *path, int rc)
  * Counts what is behind the start. Reads beside a daemon that may be writing: what it finds is what
  * was there at some moment. -ENOMEM.
  */
-static int count(int fd, const struct fmt_journal_sb *sb, const struct owner *o, struct found *f)
+static int count(int fd, const struct fmt_journal_sb *sb, const struct cmd_journal_owner *o,
+		 struct found *f)
 {
 	uint64_t ring = sb->size - FMT_JOURNAL_RING_OFF, pos = sb->start;
 	CLEANUP_FREE struct fmt_journal_op *ops = calloc(FMT_JOURNAL_MAX_OPS, sizeof(*ops));
@@ -252,7 +248,7 @@ static int show(const char *path, const char *url, const struct journal_args *a)
 	uint8_t uuid[FMT_UUID_LEN];
 	struct fmt_journal_sb sb;
 	struct found f;
-	struct owner o;
+	struct cmd_journal_owner o;
 	int rc;
 
 	if (fd < 0)
@@ -296,7 +292,8 @@ static void put_done(struct jdev_req *r)
 }
 
 /* The first superblock; the other copy is zeros. 0 or -errno. */
-static int put_sb(const char *path, const struct owner *o, uint64_t size, struct fmt_journal_sb *sb)
+static int put_sb(const char *path, const struct cmd_journal_owner *o, uint64_t size,
+		  struct fmt_journal_sb *sb)
 {
 	struct put p = { .r = { .op = JDEV_WRITE, .len = FMT_JOURNAL_SB_LEN, .done = put_done } };
 	struct jdev *d = NULL;
@@ -352,7 +349,7 @@ static int progress(void *ctx, uint64_t done, uint64_t size)
  * Whether a block device that is not empty may be overwritten: with --force, if all there is on it
  * is a journal that has nothing the store lacks.
  */
-static int may_overwrite(const char *path, const struct journal_args *a)
+static int may_overwrite(const char *path, bool force)
 {
 	CLEANUP_CLOSE int fd = open_to_read(path);
 	uint8_t uuid[FMT_UUID_LEN];
@@ -367,7 +364,7 @@ static int may_overwrite(const char *path, const struct journal_args *a)
 	if (!sb.clean)
 		return cmd_err("%s holds an open journal: writes in it may not be in the store",
 			       path);
-	if (!a->force)
+	if (!force)
 		return cmd_err("%s holds a journal, a clean one; --force makes a new one", path);
 	return CMD_OK;
 }
@@ -393,21 +390,20 @@ static int explain(const char *path, int rc)
 	}
 }
 
-static int take_size(struct journal_args *a, const char *path)
+int cmd_journal_size(const char *cmd, const char *size, const char *path, uint64_t *ret)
 {
 	struct stat st;
 	bool blk = !stat(path, &st) && S_ISBLK(st.st_mode);
 
-	if (!a->size)
-		return blk ? 0 :
-			     cmd_usage("journal create: how large? give --size, as in --size 4G");
-	if (parse_size(a->size, &a->bytes))
-		return cmd_usage("journal create: --size: '%s' is not a size; as in 512M, 4G",
-				 a->size);
-	if (a->bytes < FMT_JOURNAL_MIN_SIZE || a->bytes % FMT_JOURNAL_BLOCK)
-		return cmd_usage("journal create: --size %s: a journal has " MIN_SIZE_S
+	*ret = 0;
+	if (!size)
+		return blk ? 0 : cmd_usage("%s: how large is the journal to be? as in 4G", cmd);
+	if (parse_size(size, ret))
+		return cmd_usage("%s: '%s' is not a size; as in 512M, 4G", cmd, size);
+	if (*ret < FMT_JOURNAL_MIN_SIZE || *ret % FMT_JOURNAL_BLOCK)
+		return cmd_usage("%s: %s: a journal has " MIN_SIZE_S
 				 " at least, in whole blocks of %u bytes",
-				 a->size, FMT_JOURNAL_BLOCK);
+				 cmd, size, FMT_JOURNAL_BLOCK);
 	return 0;
 }
 
@@ -424,52 +420,68 @@ static int check_device(const char *path)
 	return 0;
 }
 
-static int create(const char *url, const char *path, struct journal_args *a)
+void cmd_journal_unmake(const char *path)
 {
-	char uuid[UUID_STR_LEN], size[PARSE_SIZE_STR];
-	struct jdev_uring_new n = { .path = path, .progress = progress };
-	struct fmt_journal_sb sb;
-	unsigned int shown = 0;
-	struct owner o;
-	int rc = take_size(a, path);
+	struct stat st;
 
-	if (!rc && !a->bytes)
-		rc = check_device(path);
-	if (!rc)
-		rc = find_owner(&o, url, a);
+	if (!stat(path, &st) && S_ISREG(st.st_mode))
+		unlink(path);
+}
+
+int cmd_journal_fill(const char *path, uint64_t bytes, bool force)
+{
+	unsigned int shown = 0;
+	struct jdev_uring_new n = {
+		.path = path, .size = bytes, .progress = progress, .ctx = &shown
+	};
+	struct stat st;
+	int rc = bytes ? 0 : check_device(path);
+
 	if (rc)
 		return rc;
-	n.size = a->bytes;
-	n.ctx = &shown;
 	/* So that nothing half made is left. */
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	rc = jdev_uring_create(&n);
-	if (rc == -EEXIST) {
-		struct stat st;
-
-		if (stat(path, &st) || !S_ISBLK(st.st_mode))
-			return explain(path, rc);
-		rc = may_overwrite(path, a);
+	if (rc == -EEXIST && !stat(path, &st) && S_ISBLK(st.st_mode)) {
+		rc = may_overwrite(path, force);
 		if (rc)
 			return rc;
 		n.force = true;
 		rc = jdev_uring_create(&n);
 	}
-	if (rc)
-		return explain(path, rc);
-	rc = put_sb(path, &o, a->bytes, &sb);
-	sodium_memzero(o.key, sizeof(o.key));
-	if (rc) {
-		struct stat st;
+	return rc ? explain(path, rc) : 0;
+}
 
-		if (!stat(path, &st) && S_ISREG(st.st_mode))
-			unlink(path);
+int cmd_journal_begin(const char *path, uint64_t bytes, const struct cmd_journal_owner *o)
+{
+	char uuid[UUID_STR_LEN], size[PARSE_SIZE_STR];
+	struct fmt_journal_sb sb;
+	int rc = put_sb(path, o, bytes, &sb);
+
+	if (rc) {
+		cmd_journal_unmake(path);
 		return explain(path, rc);
 	}
-	printf("made journal %s of volume %s, %s, in %s\n", uuid_str(uuid, sb.journal), o.name,
+	printf("made journal %s of volume %s, %s, in %s\n", uuid_str(uuid, sb.journal), o->name,
 	       parse_size_str(size, sb.size), path);
 	return CMD_OK;
+}
+
+static int create(const char *url, const char *path, struct journal_args *a)
+{
+	struct cmd_journal_owner o;
+	int rc = cmd_journal_size("journal create: --size", a->size, path, &a->bytes);
+
+	if (!rc)
+		rc = find_owner(&o, url, a);
+	if (rc)
+		return rc;
+	rc = cmd_journal_fill(path, a->bytes, a->force);
+	if (!rc)
+		rc = cmd_journal_begin(path, a->bytes, &o);
+	sodium_memzero(o.key, sizeof(o.key));
+	return rc;
 }
 
 int cmd_journal(const struct cmd *cmd, int argc, char **argv)

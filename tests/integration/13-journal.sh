@@ -51,6 +51,17 @@ zerofs journal show bad | grep -q '^state  *clean' || fail "the other superblock
 printf x | dd of=bad bs=1 seek=100 conv=notrunc status=none
 refused 1 'damaged' zerofs journal show bad
 
+# A volume and its journal in one go, or neither.
+zerofs format --size 1G --flush local --journal with --journal-size 64M --key-file key "file://$dir/w" > out
+grep -q '^flush = local' out || fail "format says: $(cat out)"
+zerofs journal show --key-file key with "file://$dir/w" | grep -q '^state  *clean' || fail "format made no journal"
+refused 1 'there is a file' zerofs format --size 1G --flush local --journal with --journal-size 64M --key-file key "file://$dir/w2"
+[ ! -e "$dir/w2/head" ] || fail "a volume was made without its journal"
+refused 1 'already' zerofs format --size 1G --flush local --journal with3 --journal-size 64M --key-file key "file://$dir/w"
+[ ! -e with3 ] || fail "a journal of no volume was left"
+refused 2 'journal-size' zerofs format --size 1G --flush local --journal with3 --journal-size 1 --key-file key "file://$dir/w2"
+refused 2 'flush local' zerofs format --size 1G --journal with3 --key-file key "file://$dir/w2"
+
 # Block devices, where this machine has some to spare.
 truncate -s 64M img
 if loop=$(losetup --find --show img 2> /dev/null); then
