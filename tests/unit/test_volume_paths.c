@@ -14,8 +14,11 @@
 
 #include <cmocka.h>
 
+#include "format/fmt_name.h"
 #include "lib/run.h"
 #include "lib/testrand.h"
+#include "store/mem.h"
+#include "volume/vol.h"
 
 struct fixture {
 	struct vol w;
@@ -137,6 +140,35 @@ static void test_segments_are_full(void **state)
 	assert_true(s[1].raw_bytes_sealed >=
 		    s[1].segments_sealed * (f.w.opts.segment_bytes * 19ull / 10));
 	assert_int_equal(s[2].raw_bytes_sealed, s[2].segments_sealed * f.w.opts.segment_bytes);
+	end(&f);
+}
+
+/*
+ * The lowest upload does not end: the others go on up to W slots from it, and no further, though
+ * more segments are ready and few uploads are under way.
+ */
+static void test_window(void **state)
+{
+	char name[FMT_NAME_MAX];
+	struct fixture f;
+	uint64_t lowest;
+	uint32_t i;
+
+	(void)state;
+	begin(&f, RUN_BLOCKS * 4096ull);
+	lowest = stats(&f).next_seq;
+	fmt_name_seg(f.w.net.hold, lowest);
+	f.w.net.puts = 0;
+	for (i = 0; i < 3 * VOL_WINDOW; i++) {
+		write_blocks(&f, 64 * i, 64); /* a segment, or half of one if it compresses */
+		vol_settle(&f.w);
+	}
+	assert_true(stats(&f).segments_sealed > VOL_WINDOW);
+	assert_int_equal(f.w.net.puts, VOL_WINDOW - 1);
+	fmt_name_seg(name, lowest + VOL_WINDOW - 1);
+	assert_int_equal(mem_drop(f.w.mem, name), 0);
+	fmt_name_seg(name, lowest + VOL_WINDOW);
+	assert_int_equal(mem_drop(f.w.mem, name), -ENOENT);
 	end(&f);
 }
 
@@ -348,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_index_full),
 		cmocka_unit_test(test_window_is_used),
 		cmocka_unit_test(test_segments_are_full),
+		cmocka_unit_test(test_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
