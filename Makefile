@@ -196,6 +196,8 @@ check-tsan: check-setup
 	$(Q)tests/run.sh tsan
 check-vm: check-setup
 	$(Q)tests/run.sh vm
+check-mutants: check-setup
+	$(Q)tests/mutants/run.sh
 
 lint: check-setup
 	$(Q)tests/run.sh lint
@@ -253,6 +255,7 @@ help:
 	@echo '  make check-asan     unit tests under ASan and UBSan'
 	@echo '  make check-tsan     unit tests under TSan'
 	@echo '  make check-vm       module and daemon in QEMU'
+	@echo '  make check-mutants  plants bugs one by one: how many do the unit tests catch (MUTANTS="03 07": only these)'
 	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
 	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json'
 	@echo '  make bench-engine   the engine over a store of fixed delay; build/bench/engine.json (make bench: both)'
@@ -263,4 +266,4 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: all module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
-	lint style format demo bench bench-driver bench-engine install dkms-install help
+	check-mutants lint style format demo bench bench-driver bench-engine install dkms-install help

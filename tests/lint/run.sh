@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The lints, each a PASS or FAIL line to descriptor 3: layers, headers, exported names, shellcheck, sparse, versions, hosts.
+# The lints, each a PASS or FAIL line to descriptor 3: layers, headers, exported names, shellcheck, versions, hosts, planted bugs, sparse.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 [ -e /proc/self/fd/3 ] || exec 3>&1
@@ -56,5 +56,6 @@ lint shellcheck shell_scripts
 lint versions versions
 lint hosts hosts
 lint kernel-versions kernel_versions
+lint mutants tests/mutants/mutant.py check
 lint sparse make --no-print-directory -j2 sparse
 exit $bad
