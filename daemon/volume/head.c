@@ -160,7 +160,7 @@ int head_newest(struct volume *v, uint64_t *ret_version)
 
 	if (!s)
 		return -ENOMEM;
-	sio_start(s, VOL_TRIES);
+	sio_start(s, SIO_PATIENT);
 	err = sio_wait(s);
 	if (!err && s->res < 0)
 		err = (int)s->res;
@@ -188,7 +188,7 @@ int head_read(struct volume *v, uint64_t version, struct fmt_head *ret)
 	s = sio_get(&v->sio, name, 0, FMT_HEAD_LEN + 1);
 	if (!s)
 		return -ENOMEM;
-	sio_start(s, VOL_TRIES);
+	sio_start(s, SIO_PATIENT);
 	err = sio_wait(s);
 	if (!err)
 		err = s->res < 0 ? (int)s->res :

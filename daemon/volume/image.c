@@ -31,7 +31,7 @@ static int get_whole(struct volume *v, const char *name, uint64_t len, uint64_t 
 		*ret = s;
 		if (!s)
 			return -ENOMEM;
-		sio_start(s, VOL_TRIES);
+		sio_start(s, SIO_PATIENT);
 		err = sio_wait(s);
 		if (err || s->res < 0)
 			return err ? err : (int)s->res;

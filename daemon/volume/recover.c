@@ -69,7 +69,7 @@ static int claim(struct volume *v, const struct fmt_head *old)
 	op->h.created_us = clock_real_us(v->env.clock);
 	jreplay_claim(v, &op->h);
 	memcpy(op->h.nonce, v->nonce, sizeof(op->h.nonce));
-	head_create(op, VOL_TRIES);
+	head_create(op, SIO_PATIENT);
 	err = op->finished ? 0 : v->env.wait(v->env.ctx, &op->finished);
 	err = op->finished ? op->res : err ? err : -EINTR;
 	head_cancel(op);

@@ -60,7 +60,7 @@ static struct sio *start_get(struct volume *v, uint64_t seq, size_t len)
 	fmt_name_seg(name, seq);
 	s = sio_get(&v->sio, name, 0, len);
 	if (s)
-		sio_start(s, VOL_TRIES);
+		sio_start(s, SIO_PATIENT);
 	return s;
 }
 
@@ -364,7 +364,7 @@ static int proof_far_behind(struct walk *w)
 	s = sio_list(&v->sio, FMT_PREFIX_SEG, after, 1);
 	if (!s)
 		return -ENOMEM;
-	sio_start(s, VOL_TRIES);
+	sio_start(s, SIO_PATIENT);
 	err = sio_wait(s);
 	if (!err)
 		err = s->res < 0 ? (int)s->res : s->res > 0;
@@ -437,7 +437,7 @@ static int put_fence(struct walk *w)
 	s = sio_put(&v->sio, name, b.data, b.len);
 	if (!s)
 		return -ENOMEM;
-	sio_start(s, VOL_TRIES);
+	sio_start(s, SIO_PATIENT);
 	err = sio_wait(s);
 	if (!err)
 		err = (int)s->res;

@@ -98,16 +98,36 @@ static void sio_free(struct sio *s)
 	free(s);
 }
 
+bool sio_is_final(int err)
+{
+	return err == -EACCES || err == -EPERM || err == -EROFS || err == -EINVAL;
+}
+
+static bool any_outage(const struct sio_ctx *c)
+{
+	int op;
+
+	for (op = 0; op < STORE_NR_OPS; op++)
+		if (c->outage[op])
+			return true;
+	return false;
+}
+
 static void outage_begin(struct sio_ctx *c, enum store_op op, int err)
 {
-	bool first = !c->outage[op];
+	bool first = c->recovering ? !any_outage(c) : !c->outage[op];
 
-	c->outage[op] = err;
-	if (first)
+	if (!c->outage[op])
 		c->outage_us[op] = clock_mono_us(c->env->clock);
+	c->outage[op] = err;
 	if (!first || c->quiet)
 		return;
-	if (op == STORE_PUT)
+	if (c->recovering)
+		notice_say(c->env, NOTICE_WARN,
+			   "store: %s; the volume comes up when it answers, retrying every %u s at "
+			   "most",
+			   notice_errno(err), SIO_PAUSE_MAX / 1000000);
+	else if (op == STORE_PUT)
 		notice_say(c->env, NOTICE_WARN,
 			   "store: %s; flushes wait, retrying every %u s at most",
 			   notice_errno(err), SIO_PAUSE_MAX / 1000000);
@@ -124,7 +144,9 @@ static void outage_end(struct sio_ctx *c, enum store_op op)
 	if (!c->outage[op])
 		return;
 	c->outage[op] = 0;
-	if (!c->quiet)
+	if (c->recovering && !c->quiet && !any_outage(c))
+		notice_say(c->env, NOTICE_WARN, "store: works again");
+	else if (!c->recovering && !c->quiet)
 		notice_say(c->env, NOTICE_WARN, "store: works again (%s)",
 			   op == STORE_PUT ? "writing" :
 			   op == STORE_GET ? "reading" :
@@ -138,6 +160,13 @@ static bool is_answer(const struct sio *s, ssize_t res)
 {
 	return res >= 0 || (s->req.op == STORE_PUT && res == -EEXIST) ||
 	       (s->req.op != STORE_PUT && res == -ENOENT);
+}
+
+static bool tries_again(const struct sio *s, int err)
+{
+	if (s->max_tries == SIO_PATIENT)
+		return !sio_is_final(err);
+	return s->max_tries == SIO_FOR_EVER || s->tries < s->max_tries;
 }
 
 static void on_answer(struct store_req *r)
@@ -154,11 +183,12 @@ static void on_answer(struct store_req *r)
 		outage_end(c, r->op);
 	} else {
 		c->errors++;
-		if (s->max_tries == SIO_FOR_EVER)
+		if (s->max_tries == SIO_FOR_EVER ||
+		    (s->max_tries == SIO_PATIENT && tries_again(s, (int)r->res)))
 			outage_begin(c, r->op, (int)r->res);
 	}
 	s->tries++;
-	if (!ok && (s->max_tries == SIO_FOR_EVER || s->tries < s->max_tries)) {
+	if (!ok && tries_again(s, (int)r->res)) {
 		uint64_t pause = (uint64_t)SIO_PAUSE_MIN << (s->tries < 6 ? s->tries - 1 : 5);
 
 		s->state = SIO_DELAYED;

@@ -22,6 +22,8 @@
 struct volume_env;
 
 #define SIO_FOR_EVER	0u
+/* for ever, but for errors that time does not mend: sio_is_final() */
+#define SIO_PATIENT	(~0u)
 #define SIO_PAUSE_MIN	250000u		/* microseconds, doubled ... */
 #define SIO_PAUSE_MAX	4000000u	/* ... up to this */
 
@@ -32,6 +34,7 @@ struct sio_ctx {
 	uint64_t outage_us[STORE_NR_OPS]; /* when it began, monotonic */
 	uint64_t errors, retries;
 	bool quiet;			/* no notices */
+	bool recovering;		/* nothing is served yet: one notice an outage */
 };
 
 /*
@@ -77,7 +80,7 @@ struct sio *sio_put(struct sio_ctx *c, const char *name, void *body, size_t len)
 struct sio *sio_get(struct sio_ctx *c, const char *name, uint64_t off, size_t len);
 struct sio *sio_list(struct sio_ctx *c, const char *prefix, const char *after, uint32_t max);
 
-/* @max_tries: SIO_FOR_EVER or how often to try in all. */
+/* @max_tries: SIO_FOR_EVER, SIO_PATIENT, or how often to try in all. */
 void sio_start(struct sio *s, uint32_t max_tries);
 
 /*
@@ -87,6 +90,12 @@ int sio_wait(struct sio *s);
 
 /* Ends the caller's interest in @s in whatever state; NULL does nothing. */
 void sio_drop(struct sio *s);
+
+/*
+ * Whether a store's error is one that waiting does not mend: no permission, a read-only store, a
+ * request that makes no sense. A store that is away, slow or full is waited for.
+ */
+bool sio_is_final(int err);
 
 /* The result of a LIST. */
 const struct store_entry *sio_entries(const struct sio *s);

@@ -48,7 +48,7 @@ struct journal;
 #define VOL_FIRST_SEQ		1u
 #define VOL_PACK_NONE		256u	/* volume.pack of data that does not compress ... */
 #define VOL_PACK_MAX		512u	/* ... and what is believed at most */
-#define VOL_TRIES		4u	/* of a store request in recovery */
+#define VOL_TRIES		4u	/* of a store request that does not matter much */
 #define VOL_WINDOW		16u	/* W of new volumes */
 #define VOL_WNO_JUMP		(1ull << 32)	/* resume_wno - last wno known */
 

@@ -187,7 +187,9 @@ int volume_recover(struct volume *v, struct volume_recovery *ret)
 
 	if (v->state != VOL_NEW || !v->has_arena)
 		return -EINVAL;
+	v->sio.recovering = true;
 	err = recover_run(v, ret);
+	v->sio.recovering = false;
 	if (err)
 		return err;
 	volume_pump(v);

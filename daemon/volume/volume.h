@@ -140,7 +140,8 @@ struct volume_recovery {
  * volume takes requests. -ENOENT: no volume here; -EKEYREJECTED: wrong key; -EBADMSG: an object is
  * damaged (named in a notice); -ENODATA: an object that must exist does not; -ESTALE: somebody
  * newer owns the volume, or the store shows an older image than this host has seen. Nothing is
- * overwritten in any of these. [waits]
+ * overwritten in any of these. A store that is away or full is waited for
+ * (volume_stats.store_errno); one that refuses for good ends it: -EACCES, -EROFS. [waits]
  */
 int volume_recover(struct volume *v, struct volume_recovery *ret);
 

@@ -228,9 +228,10 @@ static void damaged(enum damage how, uint64_t lba, bool store_away)
 	vol_kill(&w);
 	damage(&w, how, lba);
 	w.net.refuse_puts = store_away ? -ETIMEDOUT : 0;
+	w.stop_after = store_away ? 500 : 0;
 	for (i = 0; i < 2; i++) {
 		if (store_away) {
-			assert_int_equal(vol_attach(&w, true), -ETIMEDOUT);
+			assert_int_equal(vol_attach(&w, true), -EINTR);
 			continue;
 		}
 		assert_int_equal(vol_attach(&w, true), 0);
@@ -238,6 +239,7 @@ static void damaged(enum damage how, uint64_t lba, bool store_away)
 		vol_kill(&w);
 	}
 	w.net.refuse_puts = 0;
+	w.stop_after = 0;
 	assert_int_equal(vol_attach(&w, true), 0);
 	assert_false(w.rec.adopted && w.rec.recovered_wno >= acked);
 	vol_assert_prefix(&w, &m, 1, 1);
@@ -260,13 +262,108 @@ static void test_damaged_index(void **state)
 	damaged(SHARED, 12, true);
 }
 
+/* ---- a store that is away -------------------------------------------------------------------- */
+
+static struct {
+	uint64_t back_us; /* when the store answers again */
+	unsigned int seen; /* steps at which the volume said that the store is away */
+} away;
+
+static int away_wait(void *ctx, const bool *done)
+{
+	struct vol *w = ctx;
+	struct volume_stats s;
+
+	while (!*done) {
+		if (w->now >= away.back_us) {
+			w->net.refuse_pm = 0;
+			w->net.refuse_puts = 0;
+			w->net.refuse_gets = 0;
+		}
+		assert_true(vol_step(w));
+		volume_get_stats(w->v, &s);
+		if (s.store_errno == ETIMEDOUT && s.store_outage_us)
+			away.seen++;
+	}
+	return 0;
+}
+
+enum what { ALL, PUTS, GETS };
+
+/*
+ * However long the store is away, the volume comes up when it is back, and says so once; what the
+ * arena held is adopted.
+ */
+static void comes_back(enum what what)
+{
+	struct vol w;
+	struct model m;
+
+	begin(&w, &m, 5 + what);
+	write_one(&w, &m, 1);
+	assert_int_equal(vol_flush(&w), 0);
+	write_one(&w, &m, 2);
+	vol_kill(&w);
+	away.back_us = w.now + 3600000000ull;
+	away.seen = 0;
+	w.net.refuse_pm = what == ALL ? 1000 : 0;
+	w.net.refuse_puts = what == PUTS ? -ETIMEDOUT : 0;
+	w.net.refuse_gets = what == GETS ? -ETIMEDOUT : 0;
+	w.env.wait = away_wait;
+	w.notices = 0;
+	assert_int_equal(vol_attach(&w, true), 0);
+	assert_true(w.now >= away.back_us);
+	assert_true(away.seen > 800); /* a try every 4 s */
+	assert_int_equal(w.notices, 2);
+	assert_non_null(strstr(w.notice, "works again"));
+	assert_true(w.rec.adopted);
+	vol_assert_prefix(&w, &m, 2, 2);
+	vol_end(&w);
+	model_free(&m);
+}
+
+static void test_store_comes_back(void **state)
+{
+	(void)state;
+	comes_back(ALL);
+	comes_back(PUTS);
+	comes_back(GETS);
+}
+
+/* What waiting does not mend ends it at once. */
+static void test_store_refuses(void **state)
+{
+	static const int errs[] = { -EACCES, -EROFS };
+	struct vol w;
+	struct model m;
+	uint64_t t0;
+	uint32_t i;
+
+	(void)state;
+	begin(&w, &m, 9);
+	write_one(&w, &m, 1);
+	vol_kill(&w);
+	t0 = w.now;
+	for (i = 0; i < 4; i++) {
+		w.net.refuse_puts = i < 2 ? errs[i] : 0;
+		w.net.refuse_gets = i < 2 ? 0 : errs[i - 2];
+		assert_int_equal(vol_attach(&w, true), errs[i & 1]);
+		assert_int_equal(w.now, t0);
+	}
+	w.net.refuse_gets = 0;
+	assert_int_equal(vol_attach(&w, true), 0);
+	assert_true(w.rec.adopted);
+	vol_assert_prefix(&w, &m, 1, 1);
+	vol_end(&w);
+	model_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_owner_goes_on),
-		cmocka_unit_test(test_back_after_another),
-		cmocka_unit_test(test_back_after_a_look),
-		cmocka_unit_test(test_damaged_index),
+		cmocka_unit_test(test_owner_goes_on),	  cmocka_unit_test(test_back_after_another),
+		cmocka_unit_test(test_back_after_a_look), cmocka_unit_test(test_damaged_index),
+		cmocka_unit_test(test_store_comes_back),  cmocka_unit_test(test_store_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,6 @@ static void adopt_run(uint64_t seed)
 {
 	struct run r;
 	uint32_t i, at, died_attaching = 0, adopted = 0;
-	int err;
 
 	run_begin(&r, seed, 1 + seed % 2);
 	r.w.net.refuse_pm = testrand_below(2) * 50;
@@ -96,8 +95,7 @@ static void adopt_run(uint64_t seed)
 			}
 			r.w.stop_after = 0;
 		}
-		while ((err = vol_attach(&r.w, true)))
-			assert_int_equal(err, -ETIMEDOUT); /* the network's fault */
+		assert_int_equal(vol_attach(&r.w, true), 0); /* whatever the network does */
 		if (!r.w.rec.adopted)
 			fail_msg("seed %u: %s", (unsigned int)seed, r.w.notice);
 		assert_true(r.w.rec.recovered_wno >= r.w.rec.durable_wno);
