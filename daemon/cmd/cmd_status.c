@@ -42,9 +42,34 @@ static const char *str(const json_t *j, const char *key)
 	return s ? s : "";
 }
 
+/* A wall clock as people read it. */
+static const char *when(char *text, size_t len, uint64_t us)
+{
+	time_t t = (time_t)(us / 1000000);
+	struct tm tm;
+
+	strftime(text, len, "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
+	return text;
+}
+
+static void print_pending(const json_t *d)
+{
+	char a[PARSE_SIZE_STR];
+
+	if (!strcmp(str(d, "phase"), "starting") || !strcmp(str(d, "phase"), "recovering"))
+		printf("  pending:  not known before the volume is up\n");
+	else if (num(d, "dirty_bytes"))
+		printf("  pending:  %s not yet in the store, the oldest for %.1f s; %" PRIu64
+		       " FLUSHes wait\n",
+		       parse_size_str(a, num(d, "dirty_bytes")),
+		       (double)num(d, "dirty_age_us") / 1e6, num(d, "flushes_waiting"));
+	else
+		printf("  pending:  nothing; all that was written is in the store\n");
+}
+
 static void print_daemon(const json_t *d)
 {
-	char a[PARSE_SIZE_STR], b[PARSE_SIZE_STR];
+	char a[PARSE_SIZE_STR], b[PARSE_SIZE_STR], at[32];
 	const json_t *notices = json_object_get(d, "notices");
 	size_t n = json_array_size(notices);
 
@@ -58,15 +83,10 @@ static void print_daemon(const json_t *d)
 	if (!strcmp(str(d, "journal"), "failed"))
 		printf("  TROUBLE:  the journal's disk has failed; until the next start a FLUSH "
 		       "waits for the store\n");
-	if (num(d, "dirty_bytes"))
-		printf("  pending:  %s not yet in the store, the oldest for %.1f s; %" PRIu64
-		       " FLUSHes wait\n",
-		       parse_size_str(a, num(d, "dirty_bytes")),
-		       (double)num(d, "dirty_age_us") / 1e6, num(d, "flushes_waiting"));
-	else
-		printf("  pending:  nothing; all that was written is in the store\n");
+	print_pending(d);
 	if (*str(d, "store_trouble"))
-		printf("  TROUBLE:  %s\n", str(d, "store_trouble"));
+		printf("  TROUBLE:  %s (for %.0f s)\n", str(d, "store_trouble"),
+		       (double)num(d, "store_outage_us") / 1e6);
 	if (num(d, "corrupt_frames"))
 		printf("  TROUBLE:  %" PRIu64
 		       " damaged pieces were met; reads of them fail (see the log)\n",
@@ -78,12 +98,9 @@ static void print_daemon(const json_t *d)
 	       parse_size_str(b, num(d, "stored_bytes")));
 	for (size_t i = n > STATUS_NOTICES ? n - STATUS_NOTICES : 0; i < n; i++) {
 		const json_t *x = json_array_get(notices, i);
-		time_t t = (time_t)(num(x, "time_us") / 1000000);
-		char when[32];
-		struct tm tm;
 
-		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
-		printf("  %s %s: %s\n", when, str(x, "level"), str(x, "text"));
+		printf("  %s %s: %s\n", when(at, sizeof(at), num(x, "time_us")), str(x, "level"),
+		       str(x, "text"));
 	}
 }
 

@@ -73,7 +73,8 @@ static void host_notice(void *ctx, int level, const char *msg)
 	snprintf(n->text, sizeof(n->text), "%s", msg);
 	if (level <= LOG_LEVEL_ERR)
 		snprintf(h->last_error, sizeof(h->last_error), "%s", msg);
-	if (h->talk)
+	n->said = h->talk || level == LOG_LEVEL_WARN;
+	if (n->said)
 		log_msg(level, "%s", msg);
 }
 
@@ -329,9 +330,12 @@ void host_talk(struct host *h)
 
 	core_lock(&h->core);
 	from = h->nr_notices > HOST_NOTICES ? h->nr_notices - HOST_NOTICES : 0;
-	for (uint32_t i = from; i < h->nr_notices && !h->talk; i++)
-		log_msg(h->notices[i % HOST_NOTICES].level, "%s",
-			h->notices[i % HOST_NOTICES].text);
+	for (uint32_t i = from; i < h->nr_notices && !h->talk; i++) {
+		const struct host_notice *n = &h->notices[i % HOST_NOTICES];
+
+		if (!n->said)
+			log_msg(n->level, "%s", n->text);
+	}
 	h->talk = true;
 	core_unlock(&h->core);
 }

@@ -29,6 +29,7 @@ struct workq;
 struct host_notice {
 	uint64_t real_us;
 	int level;		/* enum log_level */
+	bool said;		/* it is in the log */
 	char text[HOST_NOTICE_LEN];
 };
 
@@ -38,7 +39,8 @@ struct host_notice {
  * @env:	for the volume's functions
  * @store:	counts what it is asked
  * @stop:	set: every wait of the volume ends with -EINTR (core lock)
- * @talk:	notices go to the log at once; else they are kept until host_talk() (core lock)
+ * @talk:	notices go to the log at once; else only warnings do, and the others are kept until
+ *		host_talk(): an error becomes the one line that the process ends with (core lock)
  * @last_error:	the last notice of level error, "" if none (core lock)
  * @state_rc:	how the last access to the state folder ended (core lock)
  */

@@ -57,11 +57,11 @@ static json_t *head(struct session *s, const struct report_meta *m)
 	set_u64(j, "pid", (uint64_t)getpid());
 	set_str(j, "version", ZEROFS_VERSION);
 	set_str(j, "phase", m->phase);
-	set_str(j, "state", s->up ? report_state(kdev_state(&s->kd)) : "NONE");
+	set_str(j, "state", s->bound ? report_state(kdev_state(&s->kd)) : "NONE");
 	set_str(j, "flush", m->flush_local ? "local" : "store");
 	set_str(j, "flush_promise", report_flush(m->flush_local));
 	set_u64(j, "started_us", m->started_us);
-	set_u64(j, "attach_gen", s->up ? s->kd.attach_gen : 0);
+	set_u64(j, "attach_gen", s->bound ? s->kd.attach_gen : 0);
 	return j;
 }
 
@@ -126,7 +126,7 @@ json_t *report_status(struct session *s, const struct report_meta *m)
 	json_t *j = head(s, m);
 
 	assert(core_held(&s->host->core));
-	if (s->up)
+	if (s->volume)
 		volume_get_stats(s->volume, &st);
 	json_object_set_new(j, "devices", devices(s));
 	set_u64(j, "dirty_bytes", st.dirty_bytes);
@@ -141,6 +141,10 @@ json_t *report_status(struct session *s, const struct report_meta *m)
 	set_str(j, "journal", st.journal_failed ? "failed" : st.journal_active ? "active" : "none");
 	set_u64(j, "journal_size", st.journal_size);
 	set_u64(j, "journal_used", st.journal_used);
+	if (m->store_errno) {
+		st.store_errno = m->store_errno;
+		st.store_outage_us = clock_real_us(s->host->env.clock) - m->store_since_us;
+	}
 	json_object_set_new(j, "store_errno", json_integer(st.store_errno));
 	set_u64(j, "store_outage_us", st.store_outage_us);
 	set_str(j, "store_trouble", report_trouble(st.store_errno));

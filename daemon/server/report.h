@@ -18,6 +18,8 @@ struct session;
  * @phase:	"starting", "recovering", "serving", "draining", "superseded"
  * @started_us:	wall clock
  * @flush_local: as asked for; the journal may have failed since
+ * @store_errno:	why the keys cannot be read (positive), and since when (wall clock); 0 =
+ *              	they can
  */
 struct report_meta {
 	const char *url;
@@ -26,6 +28,8 @@ struct report_meta {
 	const char *phase;
 	uint64_t started_us;
 	bool flush_local;
+	int store_errno;
+	uint64_t store_since_us;
 };
 
 /* In words, what a FLUSH promises. Any thread. */
@@ -39,7 +43,7 @@ const char *report_trouble(int err);
 
 /*
  * A new object with "ok": true, or NULL. Core lock held. Before session_up() is through: nothing of
- * volume and devices.
+ * the devices, and of the volume what the store's trouble is.
  */
 json_t *report_status(struct session *s, const struct report_meta *m);
 json_t *report_stats(struct session *s, const struct report_meta *m);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Start: harden -> host (store, threads) -> control device -> keys -> state folder (lock) ->
- * control socket -> CREATE or ATTACH, arena -> volume_recover() while the module holds I/O ->
- * devices, RESUME -> ready.
+ * Start: harden -> host (store, threads) -> control device -> if the module has this volume,
+ * without a daemon: state folder (lock), control socket, ATTACH -> keys, waited for while the store
+ * is away
+ * -> else now folder, socket, CREATE or ATTACH -> arena -> volume_recover() while the module holds
+ * I/O -> devices, RESUME -> ready.
  *
  * Stop (SIGTERM, SIGINT, `zerofs detach`): one FLUSH, so that what was acknowledged is in the store
  * before a device, and with the last one the module's hold on the arena, goes away -> DEL_DEV ->
  * queues stop -> volume_detach() -> close.
  *
- * Failure modes: before "ready" every error ends the process with one sentence, and the module goes
- * back to where it was (DETACHED, grace anew). After it, a store that fails is waited for.
+ * Failure modes: a store that is away is waited for, before "ready" and after it. Before, every
+ * other error ends the process with one sentence, and the module goes back to where it was
+ * (DETACHED, grace anew).
  * Superseded, or the module and we do not understand each other: stop at once, acknowledge nothing.
  * A second signal: out, at once; the arena stays with the module and the next serve adopts it.
  */
@@ -35,9 +38,11 @@
 #include "server/client.h"
 #include "server/control.h"
 #include "server/host.h"
+#include "server/known.h"
 #include "server/notify.h"
 #include "server/process.h"
 #include "server/report.h"
+#include "server/unlock.h"
 
 enum serve_want {
 	WANT_NOTHING,
@@ -157,9 +162,6 @@ static json_t *on_request(struct serve *s, int conn, const char *op, const json_
 		answer = report_stats(&s->session, &s->meta);
 	} else if (strcmp(op, "detach") != 0) {
 		answer = control_refusal("this daemon does not know the request '%s'", op);
-	} else if (!s->ready) {
-		answer = control_refusal(
-			"the daemon has not yet come up; try again, or end it with a signal");
 	} else if (s->want != WANT_NOTHING) {
 		answer = control_refusal("the daemon is stopping already");
 	} else {
@@ -167,6 +169,8 @@ static json_t *on_request(struct serve *s, int conn, const char *op, const json_
 									WANT_DETACH;
 		client_take(&s->client, conn, json_is_true(json_object_get(req, "notes")),
 			    clock_mono_us(s->host->env.clock));
+		if (!s->ready)
+			host_interrupt(s->host);
 		wake_main(s);
 		core_unlock(&s->host->core);
 		return NULL;
@@ -284,28 +288,34 @@ static void set_phase(struct serve *s, const char *phase)
 
 static int open_keys(struct serve *s, char *err)
 {
+	const struct unlock u = { &s->event, &s->meta.store_errno, &s->meta.store_since_us };
 	int rc;
 
 	core_lock(&s->host->core);
-	rc = keys_open(&s->keys, &s->host->env, s->conf->secret);
+	rc = unlock_keys(s->host, s->conf->secret, &u, &s->keys);
 	core_unlock(&s->host->core);
 	s->conf->wipe(s->conf->wipe_ctx);
 	if (rc) {
 		host_explain(s->host, rc, err);
 		return rc;
 	}
-	core_lock(&s->host->core);
-	snprintf(s->name, sizeof(s->name), "%s", keys_name(s->keys));
-	uuid_str(s->uuid, keys_uuid(s->keys));
-	core_unlock(&s->host->core);
+	s->lock_rc = process_lock_memory();
 	return 0;
+}
+
+static void set_names(struct serve *s, const uint8_t uuid[16], const char *name)
+{
+	core_lock(&s->host->core);
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	uuid_str(s->uuid, uuid);
+	core_unlock(&s->host->core);
 }
 
 /*
  * The local side: what makes this the only daemon of the volume here, before anything is written to
  * the store.
  */
-static int open_local(struct serve *s, char *err)
+static int open_local(struct serve *s, const uint8_t uuid[16], char *err)
 {
 	struct control *c;
 	char path[4096];
@@ -322,8 +332,48 @@ static int open_local(struct serve *s, char *err)
 		return rc;
 	__atomic_store_n(&s->control, c, __ATOMIC_RELEASE);
 	poke_watcher(s);
-	s->lock_rc = process_lock_memory();
-	return 0;
+	return session_attach(&s->session, uuid, s->name, err);
+}
+
+/*
+ * Keys and kernel: the kernel first where it has I/O for us that must not wait in vain while the
+ * store is away.
+ */
+static int attach(struct serve *s, char *err)
+{
+	struct known k;
+	bool early =
+		!known_find(&s->session.kd, s->conf->url, s->conf->state_dir, SERVE_STATE_DIR, &k);
+	const uint8_t *uuid;
+	int rc = 0;
+
+	if (early) {
+		set_names(s, k.uuid, k.name);
+		rc = open_local(s, k.uuid, err);
+		set_phase(s, "recovering");
+	}
+	if (!rc)
+		rc = open_keys(s, err);
+	if (rc)
+		return rc;
+	uuid = keys_uuid(s->keys);
+	if (!early) {
+		set_names(s, uuid, keys_name(s->keys));
+		rc = open_local(s, uuid, err);
+	} else if (memcmp(uuid, k.uuid, sizeof(k.uuid)) != 0) {
+		snprintf(err, HOST_ERR_LEN,
+			 "at %s is another volume than the one that was served from there, '%s', "
+			 "whose devices are still here; remove them first: zerofs detach --force "
+			 "%s",
+			 s->conf->url, k.name, k.name);
+		rc = -ESTALE;
+	}
+	if (rc)
+		return rc;
+	rc = known_save(s->host->env.disk, s->conf->url, uuid, s->name);
+	if (rc)
+		snprintf(err, HOST_ERR_LEN, "cannot write to the state folder: %s", strerror(-rc));
+	return rc;
 }
 
 static int recover(struct serve *s, char *err)
@@ -351,8 +401,7 @@ static int recover(struct serve *s, char *err)
 		host_explain(s->host, rc, err);
 		return rc;
 	}
-	rc = session_begin(&s->session, keys_uuid(s->keys), s->name, s->volume, &s->conf->volume,
-			   err);
+	rc = session_begin(&s->session, s->volume, &s->conf->volume, err);
 	if (rc)
 		return rc;
 	rc = host_start_timer(s->host, s->volume);
@@ -421,9 +470,7 @@ static int start(struct serve *s, char *err)
 		return rc;
 	s->session.changed = wake_main;
 	s->session.ctx = s;
-	rc = open_keys(s, err);
-	if (!rc)
-		rc = open_local(s, err);
+	rc = attach(s, err);
 	if (!rc)
 		rc = recover(s, err);
 	if (rc)
@@ -692,6 +739,16 @@ static void finish(struct serve *s)
 	pthread_cond_destroy(&s->event);
 }
 
+/* The answer to a detach before there was anything to detach. */
+static json_t *end_early(const struct serve *s)
+{
+	if (!s->session.attached)
+		return json_pack("{s:b, s:i}", "ok", 1, "left", 0);
+	return control_refusal(
+		"the daemon had not come up yet and has ended; the devices are as they "
+		"were before: I/O to them waits for the next serve until grace ends");
+}
+
 int serve_run(const struct serve_conf *conf, char *err)
 {
 	struct serve *s = calloc(1, sizeof(*s));
@@ -740,7 +797,8 @@ int serve_run(const struct serve_conf *conf, char *err)
 	return status;
 
 out:
-	answer_client(s, control_refusal("%s", why));
+	answer_client(s, status == SERVE_FAILED && interrupted ? end_early(s) :
+								 control_refusal("%s", why));
 	stop_watcher(s);
 	control_close(s->control);
 	snprintf(err, HOST_ERR_LEN, "%s", why);

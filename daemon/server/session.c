@@ -103,7 +103,7 @@ int session_open(struct session *s, struct host *h, const struct session_conf *c
 	return rc;
 }
 
-static int create_or_attach(struct session *s, const uint8_t uuid[16], const char *name, char *err)
+int session_attach(struct session *s, const uint8_t uuid[16], const char *name, char *err)
 {
 	int rc = -ENOENT;
 
@@ -111,7 +111,7 @@ static int create_or_attach(struct session *s, const uint8_t uuid[16], const cha
 	for (int tries = 0; rc == -ENOENT && tries < 3; tries++) {
 		rc = kdev_create(&s->kd, uuid, name, s->conf.grace_ms);
 		if (!rc)
-			return 0;
+			break;
 		if (rc == -EEXIST) {
 			rc = kdev_attach(&s->kd, uuid, s->conf.grace_ms, &s->info);
 			s->attached = !rc;
@@ -137,11 +137,14 @@ static int create_or_attach(struct session *s, const uint8_t uuid[16], const cha
 			    "volume over; "
 			    "remove them first: zerofs detach --force %s",
 			    name, name);
+	core_lock(&s->host->core);
+	s->bound = true;
+	core_unlock(&s->host->core);
 	return 0;
 }
 
 /* The earlier daemon's arena. 0; -EBADMSG: there is none that can be believed; -errno. */
-static int adopt_arena(struct session *s)
+static int adopt_arena(struct session *s, struct volume *v)
 {
 	uint64_t total = s->info.arena_offset + s->info.arena_len;
 	int fd, rc;
@@ -155,7 +158,8 @@ static int adopt_arena(struct session *s)
 	if (rc)
 		return rc;
 	core_lock(&s->host->core);
-	rc = volume_set_arena(s->volume, s->region.base, total, true);
+	rc = volume_set_arena(v, s->region.base, total, true);
+	s->volume = rc ? NULL : v;
 	core_unlock(&s->host->core);
 	if (rc)
 		region_free(&s->region);
@@ -164,7 +168,7 @@ static int adopt_arena(struct session *s)
 	return rc;
 }
 
-static int fresh_arena(struct session *s, const struct volume_opts *opts)
+static int fresh_arena(struct session *s, struct volume *v, const struct volume_opts *opts)
 {
 	uint64_t total;
 	int rc;
@@ -174,7 +178,8 @@ static int fresh_arena(struct session *s, const struct volume_opts *opts)
 	if (rc)
 		return rc;
 	core_lock(&s->host->core);
-	rc = volume_set_arena(s->volume, s->region.base, total, false);
+	rc = volume_set_arena(v, s->region.base, total, false);
+	s->volume = rc ? NULL : v;
 	core_unlock(&s->host->core);
 	return rc;
 }
@@ -188,18 +193,13 @@ static uint32_t buf_ring_entries(uint64_t len)
 	return n;
 }
 
-int session_begin(struct session *s, const uint8_t uuid[16], const char *name, struct volume *v,
-		  const struct volume_opts *opts, char *err)
+int session_begin(struct session *s, struct volume *v, const struct volume_opts *opts, char *err)
 {
 	uint64_t len;
-	int rc = create_or_attach(s, uuid, name, err);
+	int rc = s->attached ? adopt_arena(s, v) : -EBADMSG;
 
-	if (rc)
-		return rc;
-	s->volume = v;
-	rc = s->attached ? adopt_arena(s) : -EBADMSG;
 	if (rc == -EBADMSG)
-		rc = fresh_arena(s, opts);
+		rc = fresh_arena(s, v, opts);
 	if (rc == -ENOMEM)
 		return fail(err, rc, "not enough memory for --memory %" PRIu64 "M; give less",
 			    opts->memory >> 20);
@@ -623,6 +623,7 @@ void session_free(struct session *s)
 {
 	core_lock(&s->host->core);
 	s->up = false;
+	s->bound = false;
 	s->posting = false;
 	core_unlock(&s->host->core);
 	for (uint32_t i = 0; i < s->nr_rings; i++)

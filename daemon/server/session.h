@@ -3,7 +3,7 @@
  * session: a volume bound to the kernel: the open control device, the arena, the devices and their
  * queues.
  *
- *	session_open -> session_begin -> volume_recover -> session_up -> ...
+ *	session_open -> session_attach -> session_begin -> volume_recover -> session_up -> ...
  *	-> session_quiesce -> session_free
  *
  * One thread calls these (the server's main thread), without the core lock; the module may sleep in
@@ -51,6 +51,8 @@ struct session_dev {
  * struct session - fields are for reading
  * @attached:	the session was there before this daemon
  * @info:	of the attach
+ * @bound:	session_attach() is through (core lock)
+ * @volume:	set once it has its arena (core lock)
  * @lost:	the module says CACHE_LOST (core lock)
  * @live_rings:	queues whose thread runs (core lock)
  * @broken:	a queue ended because the two sides do not understand each other (core lock)
@@ -66,6 +68,7 @@ struct session {
 	struct region region;
 	uint64_t data_off;
 	bool attached;
+	bool bound;
 	struct zerofs_attach info;
 
 	struct sink sink;
@@ -92,12 +95,16 @@ struct session {
 int session_open(struct session *s, struct host *h, const struct session_conf *conf, char *err);
 
 /*
- * CREATE, or ATTACH if the module knows the volume; then the arena: an earlier daemon's if it can
- * be adopted, else a fresh one; hands it to @v and registers it. From here on the module holds I/O
- * for this daemon. -EBUSY: it is being served.
+ * CREATE, or ATTACH if the module knows the volume. From here on the module holds I/O for this
+ * daemon. -EBUSY: it is being served.
  */
-int session_begin(struct session *s, const uint8_t uuid[16], const char *name, struct volume *v,
-		  const struct volume_opts *opts, char *err);
+int session_attach(struct session *s, const uint8_t uuid[16], const char *name, char *err);
+
+/*
+ * The arena: an earlier daemon's if it can be adopted, else a fresh one; hands it to @v and
+ * registers it.
+ */
+int session_begin(struct session *s, struct volume *v, const struct volume_opts *opts, char *err);
 
 /*
  * After volume_recover(): makes or finds the devices, opens their queues, posts write extents,
