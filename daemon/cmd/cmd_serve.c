@@ -179,6 +179,7 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 {
 	bool abandon = false, accept = false;
 	struct texts t = { 0 };
+	bool no_fencing = false;
 	const struct cmd_opt opts[] = {
 		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)",
 		  &t.memory, NULL },
@@ -215,6 +216,8 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		{ "state-dir", "DIR",
 		  "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir,
 		  NULL },
+		{ "unsafe-no-fencing", NULL, "serve from a store that cannot keep two hosts apart",
+		  NULL, &no_fencing },
 		{ "ready-fd", "N",
 		  "write a line to descriptor N when the devices are there, and close it",
 		  &t.ready_fd, NULL },
@@ -237,6 +240,7 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 	if (url_parse(&u, c.url, err, sizeof(err)))
 		return cmd_usage("%s", err);
 	rc = take(&t, &c);
+	c.volume.no_fencing = no_fencing;
 	if (!rc)
 		rc = take_ready_fd(t.ready_fd, &c.ready_fd);
 	if (rc)

@@ -50,6 +50,7 @@ enum fmt_kind {
 	FMT_KIND_STATE		= 7,
 	FMT_KIND_JOURNAL	= 8,
 	FMT_KIND_LEASE		= 9,	/* reserved */
+	FMT_KIND_PROBE		= 10,
 };
 
 /* Persisted. How a frame's payload was made from its blocks. */

@@ -7,6 +7,7 @@
  *	manifest/<version, 16>/<id, 16>
  *	run/<version, 16>/<id, 16>
  *	keys/<version, 16>
+ *	probe
  */
 #ifndef FORMAT_FMT_NAME_H
 #define FORMAT_FMT_NAME_H
@@ -21,6 +22,7 @@
 #define FMT_PREFIX_MANIFEST	"manifest/"
 #define FMT_PREFIX_RUN		"run/"
 #define FMT_PREFIX_KEYS		"keys/"
+#define FMT_NAME_PROBE		"probe"
 
 /* @name: room for FMT_NAME_MAX. Segments and fences share seg/. */
 void fmt_name_seg(char *name, uint64_t seq);

@@ -463,6 +463,13 @@ void host_explain(struct host *h, int rc, char *err)
 		say(err, "the volume at %s is not served: %s", h->url,
 		    *why ? why : "the journal does not go on with it");
 		break;
+	case -EOPNOTSUPP:
+		say(err,
+		    "the store of %s lets a name be created twice, so it cannot keep two hosts "
+		    "apart; use another store, or --unsafe-no-fencing if never more than one host "
+		    "serves this volume",
+		    h->url);
+		break;
 	case -EPROTONOSUPPORT:
 		say(err,
 		    "the volume at %s was made by a later version of zerofs; use that version%s%s",

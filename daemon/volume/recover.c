@@ -23,6 +23,7 @@
 #include "volume/jreplay.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
+#include "volume/probe.h"
 #include "volume/replay.h"
 #include "volume/seen.h"
 #include "volume/vol.h"
@@ -81,7 +82,8 @@ static int claim(struct volume *v, const struct fmt_head *old)
 	return err;
 }
 
-static int take_ownership(struct volume *v)
+/* Nothing is written before the store has passed @probe. [waits] */
+static int take_ownership(struct volume *v, struct probe *probe)
 {
 	struct fmt_head h;
 	uint64_t version;
@@ -99,6 +101,8 @@ static int take_ownership(struct volume *v)
 			err = check_head(v, &h);
 		if (!err)
 			err = jreplay_policy(v, &h);
+		if (!err)
+			err = probe_wait(probe);
 		if (!err)
 			err = claim(v, &h);
 	}
@@ -281,6 +285,7 @@ static int take_over(struct volume *v, const struct replay *walk, struct volume_
 
 int recover_run(struct volume *v, struct volume_recovery *ret)
 {
+	struct probe probe;
 	struct replay walk;
 	int err;
 
@@ -289,8 +294,11 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	err = seen_load(v);
 	if (!err)
 		err = jreplay_open(v);
-	if (!err)
-		err = take_ownership(v);
+	if (!err) {
+		probe_start(&probe, v);
+		err = take_ownership(v, &probe);
+		probe_cancel(&probe);
+	}
 	if (!err)
 		err = image_load(v, &v->head);
 	if (!err) {

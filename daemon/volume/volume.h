@@ -75,6 +75,8 @@ struct volume_opts {
 	/* give up an open journal that the head names: this host's; another's */
 	bool abandon_journal, accept_loss;
 	char host[VOLUME_NAME_LEN];	/* of this machine, for messages and the head */
+	/* serve from a store that cannot keep two hosts apart, too */
+	bool no_fencing;
 };
 
 void volume_opts_init(struct volume_opts *o);
@@ -138,10 +140,11 @@ struct volume_recovery {
 /*
  * LIST, newest head, head v+1, manifest, the segments after it, the fence, adoption. After 0 the
  * volume takes requests. -ENOENT: no volume here; -EKEYREJECTED: wrong key; -EBADMSG: an object is
- * damaged (named in a notice); -ENODATA: an object that must exist does not; -ESTALE: somebody
- * newer owns the volume, or the store shows an older image than this host has seen. Nothing is
- * overwritten in any of these. A store that is away or full is waited for
- * (volume_stats.store_errno); one that refuses for good ends it: -EACCES, -EROFS. [waits]
+ * damaged (named in a notice); -EOPNOTSUPP: the store lets a name be created twice; -ENODATA: an
+ * object that must exist does not; -ESTALE: somebody newer owns the volume, or the store shows an
+ * older image than this host has seen. Nothing is overwritten in any of these. A store that is away
+ * or full is waited for (volume_stats.store_errno); one that refuses for good ends it: -EACCES,
+ * -EROFS. [waits]
  */
 int volume_recover(struct volume *v, struct volume_recovery *ret);
 

@@ -44,6 +44,16 @@ static void caught(struct store_req *r)
 	(void)r;
 }
 
+/* Makes room for a PUT of what is there already. */
+static void forget(struct net *n, const char *name)
+{
+	struct store_req d = { .op = STORE_DELETE, .done = caught };
+
+	strcpy(d.name, name);
+	store_submit(n->mem, &d);
+	mem_run(n->mem);
+}
+
 /* Carries @r out in the memory store without its owner's knowing. */
 static void reach(struct net *n, struct store_req *r)
 {
@@ -54,9 +64,13 @@ static void reach(struct net *n, struct store_req *r)
 	n->gets += r->op == STORE_GET;
 	n->lists += r->op == STORE_LIST;
 	n->deletes += r->op == STORE_DELETE;
+	if (r->op == STORE_PUT && n->overwrites)
+		forget(n, r->name);
 	r->done = caught;
 	store_submit(n->mem, r);
 	mem_run(n->mem);
+	if (r->op == STORE_PUT && n->says_yes && r->res == -EEXIST)
+		r->res = 0;
 	r->done = done;
 	if (changes && !r->res && n->mutated)
 		n->mutated(n->ctx);

@@ -23,6 +23,8 @@ struct net {
 	bool die_drops;			/* net_die(): nothing reaches the store */
 	int refuse_puts;		/* every PUT fails so (0 = not) */
 	int refuse_gets;
+	/* the store takes a create of a name that is there: and keeps the old bytes, or the new */
+	bool says_yes, overwrites;
 	unsigned int puts, gets, lists, deletes;	/* that reached the store */
 	void (*mutated)(void *ctx);	/* after each PUT or DELETE that changed the store */
 	void *ctx;

@@ -17,6 +17,7 @@
 
 #include "format/fmt_arena.h"
 #include "lib/run.h"
+#include "store/mem.h"
 #include "volume/vol.h"
 
 #define SIZE (RUN_BLOCKS * 4096ull)
@@ -358,12 +359,93 @@ static void test_store_refuses(void **state)
 	model_free(&m);
 }
 
+static void listed(struct store_req *r)
+{
+	(void)r;
+}
+
+/* ---- a store that lets a name be created twice ----------------------------------------------- */
+
+static unsigned int objects(struct vol *w, const char *prefix)
+{
+	struct store_entry ents[16];
+	struct store_req r = { .op = STORE_LIST, .ents = ents, .max_ents = 16, .done = listed };
+
+	strcpy(r.name, prefix);
+	store_submit(w->mem, &r);
+	mem_run(w->mem);
+	assert_true(r.res >= 0);
+	return (unsigned int)r.res;
+}
+
+/* Refused before anything is written, at the first attach of a volume's life and at later ones. */
+static void no_fence(bool overwrites, bool first)
+{
+	struct vol w;
+	struct model m;
+	unsigned int heads;
+
+	vol_init(&w, 20, 1, SIZE);
+	model_init(&m, 1, RUN_BLOCKS);
+	if (!first) {
+		assert_int_equal(vol_attach(&w, false), 0);
+		write_one(&w, &m, 1);
+		assert_int_equal(vol_flush(&w), 0);
+		vol_kill(&w);
+	}
+	heads = objects(&w, "head/");
+	w.net.overwrites = overwrites;
+	w.net.says_yes = !overwrites;
+	assert_int_equal(vol_attach(&w, false), -EOPNOTSUPP);
+	assert_non_null(strstr(w.notice, "twice"));
+	assert_int_equal(objects(&w, "head/"), heads);
+	w.opts.no_fencing = true;
+	assert_int_equal(vol_attach(&w, false), 0);
+	assert_non_null(strstr(w.notice, "--unsafe-no-fencing"));
+	vol_assert_prefix(&w, &m, m.ops, m.ops);
+	vol_end(&w);
+	model_free(&m);
+}
+
+static void test_no_create_only(void **state)
+{
+	(void)state;
+	no_fence(false, true);
+	no_fence(false, false);
+	no_fence(true, true);
+	no_fence(true, false);
+}
+
+/* One request an attach, beside those for the head, and one object, whatever the network does. */
+static void test_probe_costs_little(void **state)
+{
+	struct vol w;
+	unsigned int puts;
+	uint32_t i;
+
+	(void)state;
+	vol_init(&w, 21, 1, SIZE);
+	assert_int_equal(objects(&w, "probe"), 0);
+	for (i = 0; i < 30; i++) {
+		puts = w.net.puts;
+		w.net.lose_pm = i < 3 ? 0 : 200;
+		assert_int_equal(vol_attach(&w, false), 0);
+		/* probe, head, fence; the first attach makes the object */
+		if (i < 3)
+			assert_int_equal(w.net.puts - puts, i ? 3 : 4);
+		assert_int_equal(objects(&w, "probe"), 1);
+		vol_kill(&w);
+	}
+	vol_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_owner_goes_on),	  cmocka_unit_test(test_back_after_another),
 		cmocka_unit_test(test_back_after_a_look), cmocka_unit_test(test_damaged_index),
 		cmocka_unit_test(test_store_comes_back),  cmocka_unit_test(test_store_refuses),
+		cmocka_unit_test(test_no_create_only),	  cmocka_unit_test(test_probe_costs_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

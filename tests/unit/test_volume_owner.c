@@ -240,8 +240,11 @@ static void test_foreign_object(void **state)
 /* A newer head appears while we run: found at the next checkpoint, nothing is deleted. */
 static void test_foreign_head(void **state)
 {
+	struct volume_stats s;
+	char name[FMT_NAME_MAX];
 	struct vol a, b;
 	struct model m;
+	size_t len;
 	uint32_t i;
 
 	(void)state;
@@ -252,7 +255,9 @@ static void test_foreign_head(void **state)
 	assert_int_equal(vol_flush(&a), 0);
 	vol_share(&b, &a);
 	/* B claims the volume and dies before its fence */
-	for (i = 1; i < 20 && !b.net.puts; i++) {
+	volume_get_stats(a.v, &s);
+	fmt_name_head(name, s.head_version + 1);
+	for (i = 1; i < 40 && !mem_object(a.mem, name, &len); i++) {
 		b.stop_after = i;
 		assert_int_equal(vol_attach(&b, false), -EINTR);
 	}
