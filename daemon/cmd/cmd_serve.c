@@ -10,6 +10,7 @@
 #include "cmd/cmd_opt.h"
 #include "cmd/cmd_secret.h"
 #include "server/host.h"
+#include "server/machine.h"
 #include "server/serve.h"
 #include "store/url.h"
 
@@ -179,7 +180,7 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 {
 	bool abandon = false, accept = false;
 	struct texts t = { 0 };
-	bool no_fencing = false;
+	bool no_fencing = false, takeover = false;
 	const struct cmd_opt opts[] = {
 		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)",
 		  &t.memory, NULL },
@@ -216,6 +217,9 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		{ "state-dir", "DIR",
 		  "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir,
 		  NULL },
+		{ "takeover", NULL,
+		  "serve the volume though another host seems to serve it, and end it there", NULL,
+		  &takeover },
 		{ "unsafe-no-fencing", NULL, "serve from a store that cannot keep two hosts apart",
 		  NULL, &no_fencing },
 		{ "ready-fd", "N",
@@ -241,6 +245,9 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		return cmd_usage("%s", err);
 	rc = take(&t, &c);
 	c.volume.no_fencing = no_fencing;
+	c.volume.takeover = takeover;
+	machine_id(c.volume.host_id);
+	machine_name(c.volume.host, sizeof(c.volume.host));
 	if (!rc)
 		rc = take_ready_fd(t.ready_fd, &c.ready_fd);
 	if (rc)

@@ -49,7 +49,7 @@ enum fmt_kind {
 	FMT_KIND_ARENA		= 6,
 	FMT_KIND_STATE		= 7,
 	FMT_KIND_JOURNAL	= 8,
-	FMT_KIND_LEASE		= 9,	/* reserved */
+	FMT_KIND_LEASE		= 9,
 	FMT_KIND_PROBE		= 10,
 };
 
@@ -94,6 +94,7 @@ void fmt_kdf(uint8_t out[FMT_KEY_LEN], const uint8_t master[FMT_KEY_LEN], const 
 #define FMT_CTX_RUN		"run"
 #define FMT_CTX_KEYS_MAC	"keys-mac"
 #define FMT_CTX_KEYS_WRAP	"keys-wrap"		/* data-key generations under the master */
+#define FMT_CTX_LEASE		"lease"
 #define FMT_CTX_JOURNAL		"journal"
 #define FMT_CTX_CACHE		"cache"
 

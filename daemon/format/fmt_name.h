@@ -8,6 +8,7 @@
  *	run/<version, 16>/<id, 16>
  *	keys/<version, 16>
  *	probe
+ *	lease
  */
 #ifndef FORMAT_FMT_NAME_H
 #define FORMAT_FMT_NAME_H
@@ -23,6 +24,7 @@
 #define FMT_PREFIX_RUN		"run/"
 #define FMT_PREFIX_KEYS		"keys/"
 #define FMT_NAME_PROBE		"probe"
+#define FMT_NAME_LEASE		"lease"
 
 /* @name: room for FMT_NAME_MAX. Segments and fences share seg/. */
 void fmt_name_seg(char *name, uint64_t seq);

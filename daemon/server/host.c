@@ -463,6 +463,11 @@ void host_explain(struct host *h, int rc, char *err)
 		say(err, "the volume at %s is not served: %s", h->url,
 		    *why ? why : "the journal does not go on with it");
 		break;
+	case -EBUSY:
+		say(err,
+		    "the volume at %s is in use: %s; stop it there, or take it over: --takeover",
+		    h->url, *why ? why : "another host has it");
+		break;
 	case -EOPNOTSUPP:
 		say(err,
 		    "the store of %s lets a name be created twice, so it cannot keep two hosts "

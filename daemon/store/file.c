@@ -5,7 +5,8 @@
  *
  * PUT: temporary in .tmp, write, fsync; link() to the name; fsync of the name's folder, and once
  * per folder and process of the folders above it; unlink the temporary. EEXIST gets the same fsync
- * before it is reported, since the caller will build on what is there.
+ * before it is reported, since the caller will build on what is there. With store_req.replace:
+ * rename() instead of link().
  *
  * What an earlier process linked and did not live to fsync becomes durable by syncfs() when the
  * store is opened, before anybody can see it here.
@@ -214,7 +215,7 @@ static int write_iov(int fd, const struct iovec *iov, int niov)
 /*
  * Gives the temporary its name. Another process may remove a folder while it is empty: again, then.
  */
-static int link_name(struct file_store *fs, const char *tmp, const char *name)
+static int link_name(struct file_store *fs, const char *tmp, const char *name, bool replace)
 {
 	int rc = -ENOENT;
 
@@ -226,7 +227,10 @@ static int link_name(struct file_store *fs, const char *tmp, const char *name)
 			rc = dir;
 			continue;
 		}
-		rc = linkat(fs->tmp_fd, tmp, dir, base_name(name), 0) ? -errno : 0;
+		if (replace)
+			rc = renameat(fs->tmp_fd, tmp, dir, base_name(name)) ? -errno : 0;
+		else
+			rc = linkat(fs->tmp_fd, tmp, dir, base_name(name), 0) ? -errno : 0;
 		if ((!rc || rc == -EEXIST) && fsync(dir))
 			rc = -errno;
 	}
@@ -252,7 +256,7 @@ static int do_put(struct file_store *fs, const struct store_req *r)
 	if (rc == -EEXIST || rc == -ENOENT)
 		rc = -EIO;
 	if (!rc) {
-		rc = link_name(fs, tmp, r->name);
+		rc = link_name(fs, tmp, r->name, r->replace);
 		if (rc == -ENOENT)
 			rc = -EIO; /* the store's own folder is gone */
 	}

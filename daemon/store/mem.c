@@ -103,7 +103,7 @@ static ssize_t do_put(struct mem *m, const struct store_req *r)
 	uint8_t *data;
 	int rc;
 
-	if (find(m, r->name))
+	if (find(m, r->name) && !r->replace)
 		return -EEXIST;
 	for (int i = 0; i < r->niov; i++)
 		len += r->iov[i].iov_len;
@@ -117,6 +117,8 @@ static ssize_t do_put(struct mem *m, const struct store_req *r)
 			memcpy(data + at, r->iov[i].iov_base, r->iov[i].iov_len);
 		at += r->iov[i].iov_len;
 	}
+	if (find(m, r->name))
+		drop(m, r->name);
 	rc = insert(m, r->name, data, len);
 	if (rc)
 		free(data);

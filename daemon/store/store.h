@@ -11,6 +11,9 @@
  *   S3  when put() fails with anything but -EEXIST the object may or may not exist; if it exists it
  *       is whole.
  *   S4  get() returns bytes of the object as put or an error, or fewer bytes at its end.
+ *   S5  put() with @replace: the name may be taken; the object is then the new one or, when put()
+ *       fails, the old or the new one, and always whole. S1's last half does not hold for such a
+ *       name. For what is not needed for safety only: docs/adr/0004.
  *
  * All calls are asynchronous: they return at once, and the callback comes exactly once, later, with
  * the core lock held, never from within the call. Buffers and names must live until then.
@@ -20,6 +23,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,6 +58,7 @@ struct store_entry {
  * @name:	PUT, GET, DELETE: the object; LIST: the prefix ("" = all)
  * @iov:	PUT: the body; the array and what it names live until done()
  * @niov:	PUT
+ * @replace:	PUT: an object of that name is replaced
  * @off:	GET: first byte
  * @buf:	GET: where to; @len: how many bytes are wanted
  * @after:	LIST: only names greater than this ("" = from the start)
@@ -69,6 +74,7 @@ struct store_req {
 	char name[STORE_NAME_MAX];
 	const struct iovec *iov;
 	int niov;
+	bool replace;
 	uint64_t off;
 	void *buf;
 	size_t len;

@@ -99,6 +99,7 @@ enum keys_use {
 	KEYS_MANIFEST,
 	KEYS_RUN,
 	KEYS_JOURNAL,
+	KEYS_LEASE,
 	KEYS_NR_USES,
 };
 const uint8_t *keys_get(const struct keyring *kr, enum keys_use use);

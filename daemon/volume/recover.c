@@ -22,6 +22,7 @@
 #include "volume/journal.h"
 #include "volume/jreplay.h"
 #include "volume/keys.h"
+#include "volume/lease.h"
 #include "volume/notice.h"
 #include "volume/probe.h"
 #include "volume/replay.h"
@@ -82,7 +83,10 @@ static int claim(struct volume *v, const struct fmt_head *old)
 	return err;
 }
 
-/* Nothing is written before the store has passed @probe. [waits] */
+/*
+ * Nothing is written before the lease was found to be free and the store has passed @probe. (The
+ * probe's object may be.) [waits]
+ */
 static int take_ownership(struct volume *v, struct probe *probe)
 {
 	struct fmt_head h;
@@ -99,6 +103,8 @@ static int take_ownership(struct volume *v, struct probe *probe)
 			continue;
 		if (!err)
 			err = check_head(v, &h);
+		if (!err)
+			err = lease_wait(v);
 		if (!err)
 			err = jreplay_policy(v, &h);
 		if (!err)
@@ -296,8 +302,10 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 		err = jreplay_open(v);
 	if (!err) {
 		probe_start(&probe, v);
+		lease_look(v);
 		err = take_ownership(v, &probe);
 		probe_cancel(&probe);
+		lease_cancel(v);
 	}
 	if (!err)
 		err = image_load(v, &v->head);

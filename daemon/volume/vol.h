@@ -159,6 +159,10 @@ struct volume {
 	/* of the newest manifest; of the one before, if this process knows it */
 	struct vol_image image[2];
 
+	/* lease: look-up, writing or removal under way; when it is written next */
+	struct sio *lease;
+	uint64_t lease_us;
+
 	/* memory */
 	uint64_t sealed_bytes, sealed_cap;
 	uint64_t fetch_bytes, fetch_cap;

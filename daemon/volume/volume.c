@@ -17,6 +17,7 @@
 #include "volume/fetch.h"
 #include "volume/journal.h"
 #include "volume/keys.h"
+#include "volume/lease.h"
 #include "volume/notice.h"
 #include "volume/read.h"
 #include "volume/recover.h"
@@ -114,6 +115,7 @@ int volume_new(struct volume **ret, const struct volume_env *env, struct keyring
 	v->kr = kr;
 	v->retry_us = ~0ull;
 	v->pack = VOL_PACK_NONE;
+	v->lease_us = ~0ull;
 	memcpy(v->uuid, keys_uuid(kr), sizeof(v->uuid));
 	reserve_of(o, &v->sealed_cap, &v->fetch_cap);
 	sio_ctx_init(&v->sio, &v->env);
@@ -192,6 +194,7 @@ int volume_recover(struct volume *v, struct volume_recovery *ret)
 	v->sio.recovering = false;
 	if (err)
 		return err;
+	lease_begin(v);
 	volume_pump(v);
 	checkpoint_due(v);
 	return 0;
@@ -354,6 +357,7 @@ void volume_tick(struct volume *v)
 		fetch_pump(v);
 		checkpoint_due(v);
 	}
+	lease_tick(v);
 	volume_pump(v);
 }
 
@@ -364,6 +368,9 @@ uint64_t volume_deadline_us(const struct volume *v)
 	if (!vol_serving(v))
 		return at;
 	age = batch_deadline(v);
+	if (age < at)
+		at = age;
+	age = lease_deadline(v);
 	if (age < at)
 		at = age;
 	return v->retry_us < at ? v->retry_us : at;
@@ -413,6 +420,7 @@ int volume_detach(struct volume *v)
 		return -ESTALE;
 	if (v->state != VOL_SERVING)
 		return -EINVAL;
+	lease_end(v, false);
 	while (!err && !drained(v)) {
 		if (batch_dirty(v))
 			v->open->starved = true;
@@ -431,6 +439,14 @@ int volume_detach(struct volume *v)
 	/* the head says that the journal is clean: what it still holds is in the store */
 	if (!err && v->journal && journal_close(v->journal))
 		notice_say(&v->env, NOTICE_WARN, "the journal could not be marked as clean");
+	while (!err && lease_busy(v))
+		if (volume_wait(v))
+			break;
+	if (!err)
+		lease_end(v, true);
+	while (!err && lease_busy(v))
+		if (volume_wait(v))
+			break;
 	if (!err)
 		v->state = VOL_DETACHED;
 	return err;
@@ -445,6 +461,7 @@ void volume_free(struct volume *v)
 		return;
 	fetch_free_all(v);
 	checkpoint_free(v);
+	lease_cancel(v);
 	list_for_each_entry_safe(b, tmp, &v->batches, link) {
 		sio_drop(b->put);
 		batch_free(b);

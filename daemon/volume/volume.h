@@ -77,6 +77,8 @@ struct volume_opts {
 	char host[VOLUME_NAME_LEN];	/* of this machine, for messages and the head */
 	/* serve from a store that cannot keep two hosts apart, too */
 	bool no_fencing;
+	uint8_t host_id[16];		/* of this machine; null: no lease is looked at or kept */
+	bool takeover;			/* though another host has a fresh lease */
 };
 
 void volume_opts_init(struct volume_opts *o);
@@ -140,7 +142,8 @@ struct volume_recovery {
 /*
  * LIST, newest head, head v+1, manifest, the segments after it, the fence, adoption. After 0 the
  * volume takes requests. -ENOENT: no volume here; -EKEYREJECTED: wrong key; -EBADMSG: an object is
- * damaged (named in a notice); -EOPNOTSUPP: the store lets a name be created twice; -ENODATA: an
+ * damaged (named in a notice); -EOPNOTSUPP: the store lets a name be created twice; -EBUSY:
+ * another host has a fresh lease (a notice names it); -ENODATA: an
  * object that must exist does not; -ESTALE: somebody newer owns the volume, or the store shows an
  * older image than this host has seen. Nothing is overwritten in any of these. A store that is away
  * or full is waited for (volume_stats.store_errno); one that refuses for good ends it: -EACCES,

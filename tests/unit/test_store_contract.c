@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The contract of store.h, S1 to S4, on every implementation: the file store, the memory store, and
+ * The contract of store.h, S1 to S5, on every implementation: the file store, the memory store, and
  * both layers over it. Each test runs once per kind.
  */
 #include <errno.h>
@@ -217,6 +217,43 @@ static void create_only(struct fixture *x)
 	assert_int_equal(put(x, "head/1", "first", 5), -EEXIST);
 	assert_int_equal(get(x, "head/1", 0, buf, sizeof(buf), NULL), 5);
 	assert_string_equal(buf, "first");
+}
+
+static ssize_t replace(struct fixture *x, const char *name, const void *p, size_t len)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)p, .iov_len = len };
+	struct call c;
+
+	start(x, &c, STORE_PUT, name);
+	c.r.iov = &iov;
+	c.r.niov = 1;
+	c.r.replace = true;
+	finish(x, &c);
+	return c.r.res;
+}
+
+static void replacing(struct fixture *x)
+{
+	struct store_entry e[4];
+	char buf[32] = "";
+	uint64_t size;
+
+	assert_int_equal(replace(x, "lease", "the first one", 13), 0);
+	assert_int_equal(get(x, "lease", 0, buf, sizeof(buf), &size), 13);
+	assert_int_equal(replace(x, "lease", "second", 6), 0);
+	assert_int_equal(get(x, "lease", 0, buf, sizeof(buf), &size), 6);
+	assert_int_equal(size, 6);
+	assert_memory_equal(buf, "second", 6);
+	assert_int_equal(replace(x, "lease", "", 0), 0);
+	assert_int_equal(get(x, "lease", 0, buf, sizeof(buf), &size), 0);
+	assert_int_equal(list(x, "", "", e, 4), 1);
+	/* creating it is refused all the same */
+	assert_int_equal(put(x, "lease", "third", 5), -EEXIST);
+	assert_int_equal(del(x, "lease"), 0);
+	assert_int_equal(put(x, "lease", "third", 5), 0);
+	assert_int_equal(put(x, "a/b/c", "1", 1), 0);
+	assert_int_equal(replace(x, "a/b/c", "22", 2), 0);
+	assert_int_equal(get(x, "a/b/c", 0, buf, sizeof(buf), &size), 2);
 }
 
 static void delete (struct fixture *x)
@@ -461,6 +498,7 @@ static void each(void (*test)(struct fixture *x))
 	}
 EACH(put_get)
 EACH(create_only)
+EACH(replacing)
 EACH(delete)
 EACH(pieces)
 EACH(listing)
@@ -712,13 +750,13 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		/* first: it forks, and no thread is there yet */
-		cmocka_unit_test(racing_processes), cmocka_unit_test(names),
-		cmocka_unit_test(each_put_get),	    cmocka_unit_test(each_create_only),
-		cmocka_unit_test(each_delete),	    cmocka_unit_test(each_pieces),
-		cmocka_unit_test(each_listing),	    cmocka_unit_test(each_longest_name),
-		cmocka_unit_test(each_racing),	    cmocka_unit_test(leftovers),
-		cmocka_unit_test(strangers),	    cmocka_unit_test(cannot_open),
-		cmocka_unit_test(disk_full),
+		cmocka_unit_test(racing_processes),  cmocka_unit_test(names),
+		cmocka_unit_test(each_put_get),	     cmocka_unit_test(each_create_only),
+		cmocka_unit_test(each_replacing),    cmocka_unit_test(each_delete),
+		cmocka_unit_test(each_pieces),	     cmocka_unit_test(each_listing),
+		cmocka_unit_test(each_longest_name), cmocka_unit_test(each_racing),
+		cmocka_unit_test(leftovers),	     cmocka_unit_test(strangers),
+		cmocka_unit_test(cannot_open),	     cmocka_unit_test(disk_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
