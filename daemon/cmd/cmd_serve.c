@@ -21,7 +21,7 @@
 
 struct texts {
 	const char *memory, *pass, *key, *grace, *queues, *depth, *seg_size, *seg_age, *zstd,
-		*state_dir, *ready_fd, *journal, *flush, *dirty_bytes, *dirty_age;
+		*state_dir, *ready_fd, *journal, *flush, *dirty_bytes, *dirty_age, *stop_after;
 };
 
 static int take_size(const char *opt, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
@@ -109,7 +109,7 @@ static int take_flush(const struct texts *t, struct volume_opts *ret)
 
 static int take(const struct texts *t, struct serve_conf *c)
 {
-	unsigned long depth = 128, zstd = 0;
+	unsigned long depth = 128, zstd = 0, stop_after = 0;
 	uint64_t ms, seg;
 	int rc = 0;
 
@@ -149,6 +149,9 @@ static int take(const struct texts *t, struct serve_conf *c)
 	if (!rc && t->depth)
 		rc = cmd_opt_number("depth", t->depth, 1, ZEROFS_MAX_DEPTH, &depth);
 	c->session.depth = (uint32_t)depth;
+	if (!rc && t->stop_after)
+		rc = cmd_opt_number("stop-after", t->stop_after, 1, 86400, &stop_after);
+	c->volume.stop_after_ms = (uint32_t)stop_after * 1000;
 	c->volume.write_queues = c->session.write_queues;
 	return rc;
 }
@@ -217,6 +220,9 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		{ "state-dir", "DIR",
 		  "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir,
 		  NULL },
+		{ "stop-after", "SECONDS",
+		  "without the store for so long, answer no FLUSH before it is back (off)",
+		  &t.stop_after, NULL },
 		{ "takeover", NULL,
 		  "serve the volume though another host seems to serve it, and end it there", NULL,
 		  &takeover },

@@ -78,6 +78,8 @@ struct batch {
 	bool starved;			/* the kernel waits for its extents */
 	uint64_t first_wno, last_wno;
 	uint64_t opened_us;
+	/* DURABLE: when the PUT that made it was sent, 0 = not known */
+	uint64_t sent_us;
 	uint64_t raw_bytes;		/* written into it, overwritten or not */
 	uint32_t ops;
 	uint64_t max_pieces;		/* no more can survive */

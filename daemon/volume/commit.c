@@ -19,6 +19,7 @@
 #include "io.h"
 #include "volume/batch.h"
 #include "volume/checkpoint.h"
+#include "volume/contact.h"
 #include "volume/journal.h"
 #include "volume/seal.h"
 #include "volume/spill.h"
@@ -64,7 +65,8 @@ uint64_t commit_durable_wno(const struct volume *v)
 	const struct journal *j = v->journal;
 
 	/* a journal that has failed still holds what it held before */
-	if (v->o.flush_local && j && j->written > v->committed_wno && !commit_overdue(v))
+	if (v->o.flush_local && j && j->written > v->committed_wno && !commit_overdue(v) &&
+	    contact_ok(v))
 		return j->written;
 	return v->committed_wno;
 }
@@ -228,6 +230,7 @@ static void advance(struct volume *v)
 		memcpy(v->commit_chain, b->seg.hash, sizeof(v->commit_chain));
 		v->st.segments_committed++;
 		v->dirty_bytes -= b->raw_bytes;
+		contact_proved(v, b->sent_us);
 		moved = true;
 	}
 	if (!moved)

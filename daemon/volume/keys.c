@@ -300,7 +300,7 @@ static int fill_keys(struct keyring *kr)
 	static const char *const contexts[KEYS_NR_USES] = {
 		[KEYS_HEADER] = FMT_CTX_HEADER,	    [KEYS_HEAD] = FMT_CTX_HEAD,
 		[KEYS_MANIFEST] = FMT_CTX_MANIFEST, [KEYS_RUN] = FMT_CTX_RUN,
-		[KEYS_JOURNAL] = FMT_CTX_JOURNAL,	    [KEYS_LEASE] = FMT_CTX_LEASE,
+		[KEYS_JOURNAL] = FMT_CTX_JOURNAL,   [KEYS_LEASE] = FMT_CTX_LEASE,
 	};
 	int rc = 0;
 

@@ -24,6 +24,7 @@
 #include "base/crc32c.h"
 #include "format/fmt_name.h"
 #include "format/fmt_seg.h"
+#include "volume/contact.h"
 #include "volume/journal.h"
 #include "volume/jreplay.h"
 #include "volume/keys.h"
@@ -441,6 +442,8 @@ static int put_fence(struct walk *w)
 	err = sio_wait(s);
 	if (!err)
 		err = (int)s->res;
+	if (!err)
+		contact_proved(v, s->sent_us);
 	sio_drop(s);
 	if (err)
 		return err;

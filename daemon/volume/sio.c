@@ -207,6 +207,8 @@ static void on_answer(struct store_req *r)
 static void send(struct sio *s)
 {
 	s->state = SIO_BUSY;
+	if (s->max_tries == SIO_FOR_EVER || s->max_tries == SIO_PATIENT)
+		s->sent_us = clock_mono_us(s->ctx->env->clock);
 	s->req.done = on_answer;
 	store_submit(s->ctx->env->store, &s->req);
 }

@@ -64,6 +64,8 @@ struct sio {
 	bool dropped;
 	bool finished;
 	uint32_t tries, max_tries;
+	/* when the try under way, or the last one, was sent; not if tries are counted */
+	uint64_t sent_us;
 	uint64_t retry_at;
 	void *body;
 	struct iovec iov;

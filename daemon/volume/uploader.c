@@ -81,6 +81,7 @@ static void on_put(struct sio *s)
 	struct batch *b = s->priv;
 	ssize_t res = s->res;
 
+	b->sent_us = res ? 0 : s->sent_us;
 	sio_drop(s);
 	b->put = NULL;
 	if (!vol_serving(b->v))

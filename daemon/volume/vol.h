@@ -159,6 +159,8 @@ struct volume {
 	/* of the newest manifest; of the one before, if this process knows it */
 	struct vol_image image[2];
 
+	uint64_t contact_us;		/* contact.h */
+
 	/* lease: look-up, writing or removal under way; when it is written next */
 	struct sio *lease;
 	uint64_t lease_us;

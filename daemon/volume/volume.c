@@ -14,6 +14,7 @@
 #include "volume/checkpoint.h"
 #include "volume/codec.h"
 #include "volume/commit.h"
+#include "volume/contact.h"
 #include "volume/fetch.h"
 #include "volume/journal.h"
 #include "volume/keys.h"
@@ -258,7 +259,7 @@ static int check(const struct volume *v, const struct io_req *io)
 
 static void flush(struct volume *v, struct io_req *io)
 {
-	if (batch_dirty(v) && !journal_answers(v))
+	if (batch_dirty(v) && !(journal_answers(v) && contact_ok(v)))
 		v->open->urgent = true;
 	commit_wait(v, io, v->last_wno);
 	volume_pump(v);

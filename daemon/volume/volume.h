@@ -79,6 +79,11 @@ struct volume_opts {
 	bool no_fencing;
 	uint8_t host_id[16];		/* of this machine; null: no lease is looked at or kept */
 	bool takeover;			/* though another host has a fresh lease */
+	/*
+	 * so long after the last proof of ownership a FLUSH waits for the store, whatever else
+	 * holds its data (0 = never): contact.h
+	 */
+	uint32_t stop_after_ms;
 };
 
 void volume_opts_init(struct volume_opts *o);

@@ -14,6 +14,7 @@
 #include "io.h"
 #include "volume/batch.h"
 #include "volume/commit.h"
+#include "volume/contact.h"
 #include "volume/journal.h"
 #include "volume/spill.h"
 #include "volume/vol.h"
@@ -84,7 +85,7 @@ static int try_write(struct volume *v, struct io_req *io)
 	batch_add(v, d, kind_of(io), io->lba, io->nblocks, io->buf >> IO_BLOCK_SHIFT, rec.wno);
 	io->wno = rec.wno;
 	if (io->flags & IO_F_FUA) {
-		if (!journal_answers(v))
+		if (!journal_answers(v) || !contact_ok(v))
 			v->open->urgent = true;
 		commit_wait(v, io, rec.wno);
 	} else {
