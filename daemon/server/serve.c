@@ -20,15 +20,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -42,46 +37,13 @@
 #include "server/notify.h"
 #include "server/process.h"
 #include "server/report.h"
+#include "server/serve_priv.h"
 #include "server/unlock.h"
-
-enum serve_want {
-	WANT_NOTHING,
-	WANT_STOP, /* remove what nobody has open, leave the rest DETACHED */
-	WANT_DETACH, /* remove all or refuse */
-	WANT_DETACH_FORCE,
-};
-
-struct serve {
-	const struct serve_conf *conf;
-	struct host *host;
-	struct session session;
-	struct volume *volume;
-	struct keyring *keys;
-	struct control *control; /* the watcher reads it once the pipe has said so */
-	char name[VOLUME_NAME_LEN];
-	char uuid[UUID_STR_LEN];
-	struct report_meta meta; /* core lock */
-
-	/* Guarded by the core lock. */
-	enum serve_want want;
-	bool keep; /* not everything is in the store: remove no device; main only */
-	uint32_t left; /* devices that were open at the end; main only */
-	struct client client; /* who asked for WANT_DETACH */
-	bool superseded;
-	bool ready;
-	pthread_cond_t event; /* one of the above, or of the session's, has changed */
-
-	pthread_t watcher;
-	bool watching;
-	int lock_rc; /* of process_lock_memory() */
-	int sigfd;
-	int wakefd; /* the watcher: look again, or end */
-	bool watch_end; /* atomic */
-};
+#include "server/watch.h"
 
 /* ---- events (core lock held) ------------------------------------------------------------- */
 
-static void wake_main(void *ctx)
+void serve_wake(void *ctx)
 {
 	struct serve *s = ctx;
 
@@ -94,187 +56,7 @@ static void on_superseded(void *ctx)
 
 	s->superseded = true;
 	host_interrupt(s->host);
-	wake_main(s);
-}
-
-/* ---- watcher ----------------------------------------------------------------------------- */
-
-static void on_signal(struct serve *s)
-{
-	struct signalfd_siginfo si;
-	bool hurry = false;
-
-	if (read(s->sigfd, &si, sizeof(si)) != (ssize_t)sizeof(si))
-		return;
-	core_lock(&s->host->core);
-	if (s->want == WANT_NOTHING && s->ready) {
-		s->want = WANT_STOP;
-		log_info("signal %u: writing everything to the store; once more to stop at once",
-			 si.ssi_signo);
-	} else if (!s->ready && s->want == WANT_NOTHING) {
-		s->want = WANT_STOP;
-		host_interrupt(s->host);
-	} else {
-		hurry = true;
-	}
-	wake_main(s);
-	core_unlock(&s->host->core);
-	if (hurry) {
-		log_warn("signal %u again: stopping at once; what is not in the store yet stays in "
-			 "memory for the next serve",
-			 si.ssi_signo);
-		_exit(SERVE_FAILED);
-	}
-}
-
-/* Without the core lock: the module may sleep. */
-static json_t *on_read_only(struct serve *s, const json_t *req)
-{
-	const char *device = json_string_value(json_object_get(req, "device"));
-	bool ready;
-	int rc;
-
-	core_lock(&s->host->core);
-	ready = s->ready && s->want == WANT_NOTHING;
-	core_unlock(&s->host->core);
-	if (!device || !ready)
-		return control_refusal("%s", device ? "the daemon is coming up or stopping" :
-						      "which device?");
-	rc = session_set_ro(&s->session, device, json_is_true(json_object_get(req, "on")));
-	if (rc == -ENODEV || rc == -ENOENT)
-		return control_refusal("the volume has no device '%s'; see: zerofs device list %s",
-				       device, s->name);
-	return rc ? control_refusal("the module refuses: %s", strerror(-rc)) :
-		    json_pack("{s:b}", "ok", 1);
-}
-
-/* Answers at once, or keeps the connection for the main thread and returns NULL. */
-static json_t *on_request(struct serve *s, int conn, const char *op, const json_t *req)
-{
-	json_t *answer = NULL;
-
-	if (!strcmp(op, "read-only"))
-		return on_read_only(s, req);
-	core_lock(&s->host->core);
-	if (!strcmp(op, "status")) {
-		answer = report_status(&s->session, &s->meta);
-	} else if (!strcmp(op, "stats")) {
-		answer = report_stats(&s->session, &s->meta);
-	} else if (strcmp(op, "detach") != 0) {
-		answer = control_refusal("this daemon does not know the request '%s'", op);
-	} else if (s->want != WANT_NOTHING) {
-		answer = control_refusal("the daemon is stopping already");
-	} else {
-		s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE :
-									WANT_DETACH;
-		client_take(&s->client, conn, json_is_true(json_object_get(req, "notes")),
-			    clock_mono_us(s->host->env.clock));
-		if (!s->ready)
-			host_interrupt(s->host);
-		wake_main(s);
-		core_unlock(&s->host->core);
-		return NULL;
-	}
-	core_unlock(&s->host->core);
-	return answer ? answer : control_refusal("the daemon is out of memory");
-}
-
-static void on_connection(struct serve *s, struct control *c)
-{
-	const char *op;
-	json_t *req, *answer;
-	int conn;
-	int rc = control_accept(c, &conn, &req);
-
-	/* What waits to be accepted would wake us again at once. */
-	if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS)
-		poll(NULL, 0, 100);
-	if (rc)
-		return;
-	op = json_string_value(json_object_get(req, "op"));
-	answer = on_request(s, conn, op ? op : "", req);
-	if (answer)
-		control_answer(conn, answer);
-	json_decref(req);
-}
-
-/* Tells who waits for a detach what it waits for. In how many ms to look again, -1: no need. */
-static int look_after_client(struct serve *s)
-{
-	struct volume_stats st;
-	int ms = -1;
-
-	core_lock(&s->host->core);
-	if (client_waits(&s->client)) {
-		volume_get_stats(s->volume, &st);
-		client_look(&s->client, &st, clock_mono_us(s->host->env.clock));
-		ms = CLIENT_LOOK_MS;
-	}
-	core_unlock(&s->host->core);
-	return ms;
-}
-
-static void *watcher_thread(void *arg)
-{
-	struct serve *s = arg;
-	struct control *c = NULL;
-
-	while (!__atomic_load_n(&s->watch_end, __ATOMIC_ACQUIRE)) {
-		struct pollfd p[3] = {
-			{ .fd = s->sigfd, .events = POLLIN },
-			{ .fd = s->wakefd, .events = POLLIN },
-			{ .fd = c ? control_fd(c) : -1, .events = POLLIN },
-		};
-		uint64_t n;
-
-		if (poll(p, 3, look_after_client(s)) < 0)
-			continue;
-		if (p[0].revents)
-			on_signal(s);
-		if (p[1].revents && read(s->wakefd, &n, sizeof(n)) == (ssize_t)sizeof(n))
-			c = __atomic_load_n(&s->control, __ATOMIC_ACQUIRE);
-		if (p[2].revents)
-			on_connection(s, c);
-	}
-	return NULL;
-}
-
-static void poke_watcher(struct serve *s)
-{
-	uint64_t one = 1;
-
-	(void)!write(s->wakefd, &one, sizeof(one));
-}
-
-static int start_watcher(struct serve *s)
-{
-	sigset_t set;
-	int rc;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC);
-	s->wakefd = eventfd(0, EFD_CLOEXEC);
-	if (s->sigfd < 0 || s->wakefd < 0)
-		return -errno;
-	rc = pthread_create(&s->watcher, NULL, watcher_thread, s);
-	s->watching = !rc;
-	return -rc;
-}
-
-static void stop_watcher(struct serve *s)
-{
-	if (s->watching) {
-		__atomic_store_n(&s->watch_end, true, __ATOMIC_RELEASE);
-		poke_watcher(s);
-		pthread_join(s->watcher, NULL);
-		s->watching = false;
-	}
-	if (s->sigfd >= 0)
-		close(s->sigfd);
-	if (s->wakefd >= 0)
-		close(s->wakefd);
+	serve_wake(s);
 }
 
 static void set_phase(struct serve *s, const char *phase)
@@ -331,7 +113,7 @@ static int open_local(struct serve *s, const uint8_t uuid[16], char *err)
 	if (rc)
 		return rc;
 	__atomic_store_n(&s->control, c, __ATOMIC_RELEASE);
-	poke_watcher(s);
+	watch_poke(s);
 	return session_attach(&s->session, uuid, s->name, err);
 }
 
@@ -460,7 +242,7 @@ static int start(struct serve *s, char *err)
 		return rc;
 	s->meta.started_us = clock_real_us(s->host->env.clock);
 	host_on_superseded(s->host, on_superseded, s);
-	rc = start_watcher(s);
+	rc = watch_start(s);
 	if (rc) {
 		snprintf(err, HOST_ERR_LEN, "cannot start a thread: %s", strerror(-rc));
 		return rc;
@@ -468,7 +250,7 @@ static int start(struct serve *s, char *err)
 	rc = session_open(&s->session, s->host, &s->conf->session, err);
 	if (rc)
 		return rc;
-	s->session.changed = wake_main;
+	s->session.changed = serve_wake;
 	s->session.ctx = s;
 	rc = attach(s, err);
 	if (!rc)
@@ -504,7 +286,7 @@ static void flush_done(struct io_req *io)
 	struct serve_flush *f = io->priv;
 
 	f->done = true;
-	wake_main(f->serve);
+	serve_wake(f->serve);
 }
 
 /*
@@ -668,7 +450,7 @@ static _Noreturn void end_superseded(struct serve *s)
 		"unmount, then run: zerofs detach --force %s",
 		s->name, s->name);
 	answer_client(s, control_refusal("another host has taken the volume over"));
-	stop_watcher(s);
+	watch_stop(s);
 	control_close(s->control);
 	_exit(SERVE_SUPERSEDED);
 }
@@ -691,7 +473,7 @@ static int main_loop(struct serve *s, char *err)
 			 */
 			log_err("the module and this daemon do not understand each other "
 				"(protocol error); stopping at once");
-			stop_watcher(s);
+			watch_stop(s);
 			control_close(s->control);
 			_exit(SERVE_FAILED);
 		}
@@ -726,7 +508,7 @@ static void finish(struct serve *s)
 		core_unlock(&s->host->core);
 	}
 	/* It reports from what is freed below; a second signal is of use only up to here. */
-	stop_watcher(s);
+	watch_stop(s);
 	if (s->host) {
 		host_stop_threads(s->host);
 		volume_free(s->volume); /* while the arena is still mapped */
@@ -799,7 +581,7 @@ int serve_run(const struct serve_conf *conf, char *err)
 out:
 	answer_client(s, status == SERVE_FAILED && interrupted ? end_early(s) :
 								 control_refusal("%s", why));
-	stop_watcher(s);
+	watch_stop(s);
 	control_close(s->control);
 	snprintf(err, HOST_ERR_LEN, "%s", why);
 	return status;
