@@ -184,6 +184,7 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 	bool abandon = false, accept = false;
 	struct texts t = { 0 };
 	bool no_fencing = false, takeover = false;
+	struct serve_conf c = { 0 };
 	const struct cmd_opt opts[] = {
 		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)",
 		  &t.memory, NULL },
@@ -220,6 +221,9 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		{ "state-dir", "DIR",
 		  "what this host remembers of the volume (/var/lib/zerofs/UUID)", &t.state_dir,
 		  NULL },
+		{ "replace", NULL,
+		  "take over from the daemon that serves the volume here, without an I/O error",
+		  NULL, &c.replace },
 		{ "stop-after", "SECONDS",
 		  "without the store for so long, answer no FLUSH before it is back (off)",
 		  &t.stop_after, NULL },
@@ -239,13 +243,14 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		.hint = "--passphrase-file or --key-file",
 	};
 	struct cmd_secret secret = { 0 };
-	struct serve_conf c = { .wipe = wipe, .wipe_ctx = &secret };
 	char err[HOST_ERR_LEN] = "";
 	struct url u;
 	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 1);
 
 	if (rc)
 		return rc == CMD_OPT_HELP ? CMD_OK : rc;
+	c.wipe = wipe;
+	c.wipe_ctx = &secret;
 	c.url = argv[1];
 	if (url_parse(&u, c.url, err, sizeof(err)))
 		return cmd_usage("%s", err);

@@ -13,14 +13,14 @@
 
 #include "volume/volume.h"
 
-#define CLIENT_LOOK_MS	200		/* from one client_look() to the next */
-#define CLIENT_SLOW_US	3000000u	/* without an error: say so after this long */
+#define CLIENT_LOOK_MS 200 /* from one client_look() to the next */
+#define CLIENT_SLOW_US 3000000u /* without an error: say so after this long */
 
 struct client {
-	int conn;		/* -1 = nobody */
-	bool notes;		/* it wants them */
+	int conn; /* -1 = nobody */
+	bool notes; /* it wants them */
 	bool told_slow;
-	int told_errno;		/* what it believes the store's state to be */
+	int told_errno; /* what it believes the store's state to be */
 	uint64_t since_us;
 };
 

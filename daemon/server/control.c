@@ -2,6 +2,7 @@
 #include "server/control.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,13 @@ void control_note(int conn, const char *text)
 		(void)!send(conn, line, n + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
 	free(line);
+}
+
+bool control_gone(int conn)
+{
+	struct pollfd p = { .fd = conn, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) != 0;
 }
 
 json_t *control_refusal(const char *fmt, ...)

@@ -9,11 +9,12 @@
 #define SERVER_CONTROL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
-#define CONTROL_DIR		"/run/zerofs"
-#define CONTROL_MAX		(1u << 20)	/* bytes of a request or an answer */
-#define CONTROL_PATIENCE_MS	3000		/* with a peer that should answer at once */
+#define CONTROL_DIR	    "/run/zerofs"
+#define CONTROL_MAX	    (1u << 20) /* bytes of a request or an answer */
+#define CONTROL_PATIENCE_MS 3000 /* with a peer that should answer at once */
 
 struct control;
 
@@ -42,6 +43,9 @@ void control_answer(int conn, json_t *answer);
  * Any thread.
  */
 void control_note(int conn, const char *text);
+
+/* Whether the peer of @conn, which waits for an answer, has gone away. Any thread. */
+bool control_gone(int conn);
 
 /* An answer {"ok": false, "error": ...}. */
 json_t *control_refusal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -261,8 +261,13 @@ int host_open_state(struct host *h, const char *path, char *err)
 		say(err, "the volume is already served on this host");
 	else if (rc)
 		explain_state(h, rc, err);
-	if (rc)
+	if (rc) {
+		disk_dir_close(h->dir);
+		h->dir = NULL;
+		free(h->state_dir);
+		h->state_dir = NULL;
 		return rc;
+	}
 	h->state.ops = &ops;
 	h->env.disk = &h->state;
 	return 0;

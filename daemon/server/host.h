@@ -21,15 +21,15 @@ struct stat_counters;
 struct store;
 struct workq;
 
-#define HOST_ERR_LEN		512
-#define HOST_NOTICE_LEN		256
-#define HOST_NOTICES		16u
+#define HOST_ERR_LEN	512
+#define HOST_NOTICE_LEN 256
+#define HOST_NOTICES	16u
 
 /* One line that the volume had to say. */
 struct host_notice {
 	uint64_t real_us;
-	int level;		/* enum log_level */
-	bool said;		/* it is in the log */
+	int level; /* enum log_level */
+	bool said; /* it is in the log */
 	char text[HOST_NOTICE_LEN];
 };
 
@@ -50,11 +50,11 @@ struct host {
 	struct workq *workq;
 	struct store *store;
 	struct disk_dir *dir;
-	struct disk state;		/* what the volume sees of @dir */
+	struct disk state; /* what the volume sees of @dir */
 	char *state_dir;
 	int state_rc;
 	struct jdev *journal;
-	struct volume *volume;		/* whose deadline the timer follows; core lock */
+	struct volume *volume; /* whose deadline the timer follows; core lock */
 	void (*post_buf)(void *ctx, uint32_t id, uint64_t off, uint32_t len);
 	void *post_buf_ctx;
 	void (*superseded)(void *ctx);
@@ -63,19 +63,19 @@ struct host {
 	bool stop;
 	bool talk;
 	char last_error[HOST_NOTICE_LEN];
-	struct host_notice notices[HOST_NOTICES];	/* a ring; core lock */
-	uint32_t nr_notices;		/* ever */
-	char url[512];			/* for messages */
+	struct host_notice notices[HOST_NOTICES]; /* a ring; core lock */
+	uint32_t nr_notices; /* ever */
+	char url[512]; /* for messages */
 
 	pthread_t timer;
 	pthread_cond_t timer_cond;
 	bool timer_runs;
-	bool timer_stop;		/* core lock */
-	uint64_t timer_floor;		/* no tick before; core lock */
-	uint64_t timer_at;		/* when the timer wakes by itself; core lock */
+	bool timer_stop; /* core lock */
+	uint64_t timer_floor; /* no tick before; core lock */
+	uint64_t timer_at; /* when the timer wakes by itself; core lock */
 };
 
-#define HOST_CREATE	(1u << 0)	/* make the store's folder */
+#define HOST_CREATE (1u << 0) /* make the store's folder */
 
 /*
  * Opens the store at @url and starts @workers threads (0: one a CPU, 4 at most). 0, or -errno and

@@ -14,7 +14,7 @@
 struct disk;
 struct kdev;
 
-#define KNOWN_PATH_MAX	4096
+#define KNOWN_PATH_MAX 4096
 
 /**
  * struct known - a volume

@@ -6,12 +6,12 @@
 #include <stdint.h>
 
 struct region {
-	int fd;			/* -1: none */
+	int fd; /* -1: none */
 	void *base;
-	uint64_t total;		/* bytes, the whole file is mapped */
+	uint64_t total; /* bytes, the whole file is mapped */
 };
 
-#define REGION_NONE	((struct region){ .fd = -1 })
+#define REGION_NONE ((struct region){ .fd = -1 })
 
 /*
  * A new memory file of @total bytes that cannot change its size, shared and not inherited by fork.

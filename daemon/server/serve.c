@@ -2,9 +2,8 @@
 /*
  * Start: harden -> host (store, threads) -> control device -> if the module has this volume,
  * without a daemon: state folder (lock), control socket, ATTACH -> keys, waited for while the store
- * is away
- * -> else now folder, socket, CREATE or ATTACH -> arena -> volume_recover() while the module holds
- * I/O -> devices, RESUME -> ready.
+ * is away -> else now folder, socket, CREATE or ATTACH -> arena -> volume_recover() while the
+ * module holds I/O -> devices, RESUME -> ready.
  *
  * Stop (SIGTERM, SIGINT, `zerofs detach`): one FLUSH, so that what was acknowledged is in the store
  * before a device, and with the last one the module's hold on the arena, goes away -> DEL_DEV ->
@@ -14,12 +13,15 @@
  * other error ends the process with one sentence, and the module goes back to where it was
  * (DETACHED, grace anew).
  * Superseded, or the module and we do not understand each other: stop at once, acknowledge nothing.
+ * Replaced (`serve --replace` by another process): as a stop, but devices stay, and there are two
+ * limits of time: replace.h.
  * A second signal: out, at once; the arena stays with the module and the next serve adopts it.
  */
 #include "server/serve.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,17 +31,22 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/uuid.h"
-#include "io.h"
 #include "server/client.h"
 #include "server/control.h"
+#include "server/flush.h"
 #include "server/host.h"
 #include "server/known.h"
 #include "server/notify.h"
 #include "server/process.h"
+#include "server/replace.h"
 #include "server/report.h"
 #include "server/serve_priv.h"
 #include "server/unlock.h"
 #include "server/watch.h"
+
+/* A process that ends with locked memory of many gigabytes takes its time. */
+#define RELEASE_TRIES	 500
+#define RELEASE_PAUSE_MS 20
 
 /* ---- events (core lock held) ------------------------------------------------------------- */
 
@@ -93,13 +100,32 @@ static void set_names(struct serve *s, const uint8_t uuid[16], const char *name)
 	core_unlock(&s->host->core);
 }
 
+static int make_volume(struct serve *s, char *err)
+{
+	struct volume_opts o = s->conf->volume;
+	int rc;
+
+	/* Without a journal this is to see whether the rest is right. */
+	if (!s->host->env.journal)
+		o.flush_local = false;
+	core_lock(&s->host->core);
+	rc = volume_new(&s->volume, &s->host->env, s->keys, &o);
+	if (rc)
+		snprintf(err, HOST_ERR_LEN, "--%s",
+			 *s->host->last_error ? s->host->last_error : "memory: too little");
+	core_unlock(&s->host->core);
+	if (rc && rc != -ENOMEM && rc != -EINVAL && rc != -ERANGE)
+		host_explain(s->host, rc, err);
+	return rc;
+}
+
 /*
  * The local side: what makes this the only daemon of the volume here, before anything is written to
  * the store.
  */
 static int open_local(struct serve *s, const uint8_t uuid[16], char *err)
 {
-	struct control *c;
+	struct control *c = NULL;
 	char path[4096];
 	int rc;
 
@@ -107,14 +133,33 @@ static int open_local(struct serve *s, const uint8_t uuid[16], char *err)
 		snprintf(path, sizeof(path), "%s", s->conf->state_dir);
 	else
 		snprintf(path, sizeof(path), "%s/%s", SERVE_STATE_DIR, s->uuid);
-	rc = host_open_state(s->host, path, err);
-	if (!rc)
-		rc = control_open(&c, CONTROL_DIR, s->name, err, HOST_ERR_LEN);
-	if (rc)
-		return rc;
+	/* A predecessor that has been asked to let go may be about to. */
+	for (int tries = s->asked ? RELEASE_TRIES : 1;;) {
+		rc = s->host->env.disk ? 0 : host_open_state(s->host, path, err);
+		if (!rc && !c)
+			rc = control_open(&c, CONTROL_DIR, s->name, err, HOST_ERR_LEN);
+		if (!rc)
+			rc = session_attach(&s->session, uuid, s->name, err);
+		if ((rc != -EBUSY && rc != -EADDRINUSE) || !--tries)
+			break;
+		poll(NULL, 0, RELEASE_PAUSE_MS);
+	}
+	/* From here on it is closed at the end. */
 	__atomic_store_n(&s->control, c, __ATOMIC_RELEASE);
 	watch_poke(s);
-	return session_attach(&s->session, uuid, s->name, err);
+	return rc;
+}
+
+static int open_journal(struct serve *s, char *err)
+{
+	int rc;
+
+	for (int tries = s->asked ? RELEASE_TRIES : 1;;) {
+		rc = host_open_journal(s->host, s->conf->journal, err);
+		if (rc != -EBUSY || !--tries)
+			return rc;
+		poll(NULL, 0, RELEASE_PAUSE_MS);
+	}
 }
 
 /*
@@ -136,12 +181,22 @@ static int attach(struct serve *s, char *err)
 	}
 	if (!rc)
 		rc = open_keys(s, err);
+	/* What it would refuse is refused before a predecessor is asked to let go. */
+	if (!rc)
+		rc = make_volume(s, err);
 	if (rc)
 		return rc;
+	volume_free(s->volume);
+	s->volume = NULL;
 	uuid = keys_uuid(s->keys);
 	if (!early) {
 		set_names(s, uuid, keys_name(s->keys));
-		rc = open_local(s, uuid, err);
+		if (s->conf->replace)
+			rc = replace_ask(CONTROL_DIR, s->name, s->uuid,
+					 clock_mono_us(s->host->env.clock), REPLACE_PATIENCE_MS,
+					 &s->asked, err);
+		if (!rc)
+			rc = open_local(s, uuid, err);
 	} else if (memcmp(uuid, k.uuid, sizeof(k.uuid)) != 0) {
 		snprintf(err, HOST_ERR_LEN,
 			 "at %s is another volume than the one that was served from there, '%s', "
@@ -155,7 +210,9 @@ static int attach(struct serve *s, char *err)
 	rc = known_save(s->host->env.disk, s->conf->url, uuid, s->name);
 	if (rc)
 		snprintf(err, HOST_ERR_LEN, "cannot write to the state folder: %s", strerror(-rc));
-	return rc;
+	if (!rc && s->conf->journal)
+		rc = open_journal(s, err);
+	return rc ? rc : make_volume(s, err);
 }
 
 static int recover(struct serve *s, char *err)
@@ -164,25 +221,6 @@ static int recover(struct serve *s, char *err)
 	int rc;
 
 	set_phase(s, "recovering");
-	if (s->conf->journal) {
-		rc = host_open_journal(s->host, s->conf->journal, err);
-		if (rc)
-			return rc;
-	}
-	core_lock(&s->host->core);
-	rc = volume_new(&s->volume, &s->host->env, s->keys, &s->conf->volume);
-	core_unlock(&s->host->core);
-	if (rc == -ENOMEM || rc == -EINVAL || rc == -ERANGE) {
-		core_lock(&s->host->core);
-		snprintf(err, HOST_ERR_LEN, "--%s",
-			 *s->host->last_error ? s->host->last_error : "memory: too little");
-		core_unlock(&s->host->core);
-		return rc;
-	}
-	if (rc) {
-		host_explain(s->host, rc, err);
-		return rc;
-	}
 	rc = session_begin(&s->session, s->volume, &s->conf->volume, err);
 	if (rc)
 		return rc;
@@ -275,46 +313,6 @@ static int start(struct serve *s, char *err)
 
 /* ---- stop -------------------------------------------------------------------------------- */
 
-struct serve_flush {
-	struct io_req io;
-	struct serve *serve;
-	bool done;
-};
-
-static void flush_done(struct io_req *io)
-{
-	struct serve_flush *f = io->priv;
-
-	f->done = true;
-	serve_wake(f->serve);
-}
-
-/*
- * One FLUSH of our own, through the volume. -EINTR: superseded meanwhile (the request stays with
- * the volume).
- */
-static int flush_volume(struct serve *s)
-{
-	struct serve_flush *f = calloc(1, sizeof(*f));
-	int rc;
-
-	if (!f)
-		return -ENOMEM;
-	f->serve = s;
-	f->io = (struct io_req){
-		.op = IO_FLUSH, .dev = s->session.devs[0].id, .done = flush_done, .priv = f
-	};
-	core_lock(&s->host->core);
-	volume_submit(s->volume, &f->io);
-	while (!f->done && !s->superseded)
-		core_wait_on(&s->host->core, &s->event, UINT64_MAX);
-	rc = f->done ? f->io.res : -EINTR;
-	core_unlock(&s->host->core);
-	if (rc != -EINTR)
-		free(f);
-	return rc;
-}
-
 /* Answers whoever asked for the detach, if anybody did. Without the lock. */
 static void answer_client(struct serve *s, json_t *answer)
 {
@@ -348,7 +346,8 @@ static bool may_stop(struct serve *s, enum serve_want want)
 				open));
 		return false;
 	}
-	rc = flush_volume(s);
+	rc = flush_volume(s->host, s->volume, s->session.devs[0].id, &s->event, &s->superseded,
+			  want == WANT_REPLACE ? s->until_us : UINT64_MAX);
 	if (rc && rc != -EINTR) {
 		log_err("the last flush failed: %s; no device is removed", strerror(-rc));
 		s->keep = true;
@@ -360,6 +359,12 @@ static bool may_stop(struct serve *s, enum serve_want want)
 				"not everything could be written to the store (%s); the volume is "
 				"still served",
 				strerror(-rc)));
+		return false;
+	}
+	/* The last moment to stay. */
+	if (want == WANT_REPLACE && control_gone(s->client.conn)) {
+		log_warn("who wanted to replace this daemon has gone away; it goes on serving");
+		answer_client(s, NULL);
 		return false;
 	}
 	return true;
@@ -376,28 +381,34 @@ static int drain(struct serve *s, enum serve_want want, char *err)
 
 	set_phase(s, "draining");
 	notify_send("STOPPING=1\nSTATUS=writing everything to the store");
-	if (want != WANT_NOTHING && !s->keep &&
+	if (want != WANT_NOTHING && want != WANT_REPLACE && !s->keep &&
 	    session_remove(&s->session, want == WANT_DETACH_FORCE, err))
 		log_warn("%s", err);
 	for (uint32_t i = 0; i < s->session.nr_devs; i++)
 		s->left += s->session.devs[i].known;
-	if (want != WANT_NOTHING && s->left)
+	if (want != WANT_NOTHING && want != WANT_REPLACE && s->left)
 		log_warn("%u devices are open and stay: I/O to them waits for the next serve until "
 			 "grace ends",
 			 s->left);
+	if (want == WANT_REPLACE) {
+		core_lock(&s->host->core);
+		s->hurry_us = clock_mono_us(s->host->env.clock) + REPLACE_DRAIN_US;
+		core_unlock(&s->host->core);
+		watch_poke(s);
+	}
 	rc = session_quiesce(&s->session);
 	if (!rc) {
 		core_lock(&s->host->core);
-		rc = volume_detach(s->volume);
+		rc = want == WANT_REPLACE ? volume_drain(s->volume) : volume_detach(s->volume);
 		if (!rc)
 			rc = host_settle(s->host);
 		core_unlock(&s->host->core);
 	}
 	if (rc)
-		snprintf(err, HOST_ERR_LEN,
-			 "not everything could be written to the store: %s; serve the volume again "
-			 "to go on",
-			 strerror(-rc));
+		snprintf(err, HOST_ERR_LEN, "not everything could be written to the store: %s; %s",
+			 strerror(-rc),
+			 want == WANT_REPLACE ? "the process that takes over has it in memory" :
+						"serve the volume again to go on");
 	return rc;
 }
 
@@ -545,6 +556,7 @@ int serve_run(const struct serve_conf *conf, char *err)
 	}
 	s->conf = conf;
 	client_init(&s->client);
+	s->hurry_us = UINT64_MAX;
 	s->sigfd = -1;
 	s->wakefd = -1;
 	s->session.kd.fd = -1;
@@ -571,7 +583,8 @@ int serve_run(const struct serve_conf *conf, char *err)
 	}
 	finish(s);
 	if (status == SERVE_OK) {
-		log_info("stopped; everything is in the store");
+		log_info(s->want == WANT_REPLACE ? "replaced by another process" :
+						   "stopped; everything is in the store");
 		answer_client(s, json_pack("{s:b, s:i}", "ok", 1, "left", (int)s->left));
 	}
 	free(s);
@@ -579,6 +592,12 @@ int serve_run(const struct serve_conf *conf, char *err)
 	return status;
 
 out:
+	if (s->want == WANT_REPLACE && status == SERVE_FAILED && !interrupted) {
+		/* In time is not to be had. Who asked takes the rest over, as after a kill. */
+		log_warn("%s", why);
+		status = SERVE_OK;
+		answer_client(s, json_pack("{s:b}", "ok", 1));
+	}
 	answer_client(s, status == SERVE_FAILED && interrupted ? end_early(s) :
 								 control_refusal("%s", why));
 	watch_stop(s);

@@ -19,11 +19,11 @@
 #include "volume/keys.h"
 #include "volume/volume.h"
 
-#define SERVE_OK		0
-#define SERVE_FAILED		1
-#define SERVE_SUPERSEDED	3	/* another host has taken the volume over */
+#define SERVE_OK	 0
+#define SERVE_FAILED	 1
+#define SERVE_SUPERSEDED 3 /* another host has taken the volume over */
 
-#define SERVE_STATE_DIR		"/var/lib/zerofs"
+#define SERVE_STATE_DIR	 "/var/lib/zerofs"
 
 /**
  * struct serve_conf - what to serve and how
@@ -32,6 +32,7 @@
  * @wipe:	called once the keys are open or refused
  * @state_dir:	NULL: SERVE_STATE_DIR/UUID
  * @journal:	file or partition of the journal; NULL: none
+ * @replace:	if a daemon serves the volume here, ask it to let go first
  * @ready_fd:	gets a line when the volume is served, then is closed; -1: none
  */
 struct serve_conf {
@@ -42,6 +43,7 @@ struct serve_conf {
 	const char *state_dir;
 	const char *journal;
 	int ready_fd;
+	bool replace;
 	struct volume_opts volume;
 	struct session_conf session;
 };

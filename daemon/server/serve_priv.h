@@ -17,6 +17,7 @@ enum serve_want {
 	WANT_STOP, /* remove what nobody has open, leave the rest DETACHED */
 	WANT_DETACH, /* remove all or refuse */
 	WANT_DETACH_FORCE,
+	WANT_REPLACE, /* leave all DETACHED, for the process that asks */
 };
 
 struct serve {
@@ -34,7 +35,9 @@ struct serve {
 	enum serve_want want;
 	bool keep; /* not everything is in the store: remove no device; main only */
 	uint32_t left; /* devices that were open at the end; main only */
-	struct client client; /* who asked for WANT_DETACH */
+	struct client client; /* who asked for WANT_DETACH or WANT_REPLACE */
+	uint64_t until_us; /* WANT_REPLACE: to be refused from then on (monotonic) */
+	uint64_t hurry_us; /* all waits end then, ~0 = never */
 	bool superseded;
 	bool ready;
 	pthread_cond_t event; /* one of the above, or of the session's, has changed */
@@ -42,6 +45,7 @@ struct serve {
 	pthread_t watcher;
 	bool watching;
 	int lock_rc; /* of process_lock_memory() */
+	int asked; /* a predecessor has been asked to let go */
 	int sigfd;
 	int wakefd; /* the watcher: look again, or end */
 	bool watch_end; /* atomic */

@@ -33,17 +33,17 @@ struct session_conf {
 };
 
 struct session_dev {
-	uint32_t id;			/* of the log */
-	uint32_t index;			/* N of /dev/zerofsN */
+	uint32_t id; /* of the log */
+	uint32_t index; /* N of /dev/zerofsN */
 	uint32_t write_queues;
 	uint32_t read_queues;
 	char name[VOLUME_NAME_LEN];
 	uint64_t size;
 	bool ro;
-	uint32_t first_write;		/* numbers of its queues: see io_req.queue */
+	uint32_t first_write; /* numbers of its queues: see io_req.queue */
 	uint32_t first_read;
-	bool known;			/* the module has it */
-	bool opened;			/* its queues are open */
+	bool known; /* the module has it */
+	bool opened; /* its queues are open */
 	bool started;
 };
 
@@ -72,7 +72,7 @@ struct session {
 	struct zerofs_attach info;
 
 	struct sink sink;
-	struct core_kick kick;		/* BUFs were posted while a write waited */
+	struct core_kick kick; /* BUFs were posted while a write waited */
 	struct session_dev devs[VOLUME_MAX_DEVS];
 	uint32_t nr_devs;
 	struct ring **rings;

@@ -16,6 +16,7 @@
 #include "server/client.h"
 #include "server/control.h"
 #include "server/host.h"
+#include "server/replace.h"
 #include "server/report.h"
 #include "server/serve_priv.h"
 
@@ -68,10 +69,45 @@ static json_t *on_read_only(struct serve *s, const json_t *req)
 		    json_pack("{s:b}", "ok", 1);
 }
 
+/* Core lock held. What is wrong with the request, or NULL: the main thread will answer. */
+static json_t *on_replace(struct serve *s, int conn, const json_t *req)
+{
+	const char *uuid = json_string_value(json_object_get(req, "uuid"));
+	uint64_t now = clock_mono_us(s->host->env.clock), until;
+
+	until = (uint64_t)json_integer_value(json_object_get(req, "until_us"));
+	if (!uuid || strcmp(uuid, s->uuid) != 0)
+		return control_refusal("it serves another volume of that name, %s", s->uuid);
+	if (!s->ready || s->want != WANT_NOTHING)
+		return control_refusal("it is coming up or stopping");
+	/* Read late: who asked may have given up, and nobody would serve. */
+	if (now >= until || until - now > REPLACE_ASK_US)
+		return control_refusal("the request is too old");
+	s->want = WANT_REPLACE;
+	s->until_us = until;
+	client_take(&s->client, conn, false, now);
+	serve_wake(s);
+	return NULL;
+}
+
+static json_t *on_detach(struct serve *s, int conn, const json_t *req)
+{
+	if (s->want != WANT_NOTHING)
+		return control_refusal("the daemon is stopping already");
+	s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE : WANT_DETACH;
+	client_take(&s->client, conn, json_is_true(json_object_get(req, "notes")),
+		    clock_mono_us(s->host->env.clock));
+	if (!s->ready)
+		host_interrupt(s->host);
+	serve_wake(s);
+	return NULL;
+}
+
 /* Answers at once, or keeps the connection for the main thread and returns NULL. */
 static json_t *on_request(struct serve *s, int conn, const char *op, const json_t *req)
 {
-	json_t *answer = NULL;
+	json_t *answer;
+	bool kept = false;
 
 	if (!strcmp(op, "read-only"))
 		return on_read_only(s, req);
@@ -80,23 +116,17 @@ static json_t *on_request(struct serve *s, int conn, const char *op, const json_
 		answer = report_status(&s->session, &s->meta);
 	} else if (!strcmp(op, "stats")) {
 		answer = report_stats(&s->session, &s->meta);
-	} else if (strcmp(op, "detach") != 0) {
-		answer = control_refusal("this daemon does not know the request '%s'", op);
-	} else if (s->want != WANT_NOTHING) {
-		answer = control_refusal("the daemon is stopping already");
+	} else if (!strcmp(op, "detach")) {
+		answer = on_detach(s, conn, req);
+		kept = !answer;
+	} else if (!strcmp(op, "replace")) {
+		answer = on_replace(s, conn, req);
+		kept = !answer;
 	} else {
-		s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE :
-									WANT_DETACH;
-		client_take(&s->client, conn, json_is_true(json_object_get(req, "notes")),
-			    clock_mono_us(s->host->env.clock));
-		if (!s->ready)
-			host_interrupt(s->host);
-		serve_wake(s);
-		core_unlock(&s->host->core);
-		return NULL;
+		answer = control_refusal("this daemon does not know the request '%s'", op);
 	}
 	core_unlock(&s->host->core);
-	return answer ? answer : control_refusal("the daemon is out of memory");
+	return answer || kept ? answer : control_refusal("the daemon is out of memory");
 }
 
 static void on_connection(struct serve *s, struct control *c)
@@ -125,13 +155,39 @@ static int look_after_client(struct serve *s)
 	int ms = -1;
 
 	core_lock(&s->host->core);
-	if (client_waits(&s->client)) {
+	if (client_waits(&s->client) && s->ready) {
 		volume_get_stats(s->volume, &st);
 		client_look(&s->client, &st, clock_mono_us(s->host->env.clock));
 		ms = CLIENT_LOOK_MS;
 	}
 	core_unlock(&s->host->core);
 	return ms;
+}
+
+/* Ends all waits when it is time to. How long poll() may sleep, in ms. */
+static int look_at_clock(struct serve *s)
+{
+	uint64_t now, left;
+
+	core_lock(&s->host->core);
+	now = clock_mono_us(s->host->env.clock);
+	left = s->hurry_us > now ? s->hurry_us - now : 0;
+	if (!left) {
+		host_interrupt(s->host);
+		s->hurry_us = UINT64_MAX;
+		serve_wake(s);
+	}
+	left = s->hurry_us == UINT64_MAX ? UINT64_MAX : left;
+	core_unlock(&s->host->core);
+	return left == UINT64_MAX ? -1 : (int)(left / 1000) + 1;
+}
+
+/* For poll(). */
+static int how_long(struct serve *s)
+{
+	int a = look_after_client(s), b = look_at_clock(s);
+
+	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static void *watcher_thread(void *arg)
@@ -147,7 +203,7 @@ static void *watcher_thread(void *arg)
 		};
 		uint64_t n;
 
-		if (poll(p, 3, look_after_client(s)) < 0)
+		if (poll(p, 3, how_long(s)) < 0)
 			continue;
 		if (p[0].revents)
 			on_signal(s);

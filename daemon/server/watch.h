@@ -11,7 +11,7 @@ struct serve;
 /* 0 or -errno; watch_stop() in any case. */
 int watch_start(struct serve *s);
 
-/* It looks again: at the control socket. Any thread. */
+/* It looks again: at the control socket, at when to hurry. Any thread. */
 void watch_poke(struct serve *s);
 
 /* Ends the thread: no request is taken any more. Without the core lock. */

@@ -26,8 +26,8 @@ void commit_apply(struct volume *v);
 void commit_wait(struct volume *v, struct io_req *io, uint64_t wno);
 
 /*
- * Everything up to this number is durable in the sense of the volume's flush mode, and may be said to
- * be (contact.h).
+ * Everything up to this number is durable in the sense of the volume's flush mode, and may be said
+ * to be (contact.h).
  */
 uint64_t commit_durable_wno(const struct volume *v);
 

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LEASE_PERIOD	300000000ull	/* microseconds from one writing to the next */
-#define LEASE_FRESH	(3 * LEASE_PERIOD)	/* as long it is believed */
+#define LEASE_PERIOD 300000000ull /* microseconds from one writing to the next */
+#define LEASE_FRESH  (3 * LEASE_PERIOD) /* as long it is believed */
 
 struct sio;
 struct volume;
@@ -31,7 +31,7 @@ void lease_cancel(struct volume *v);
 /* It is ours: writes it, now and every LEASE_PERIOD. */
 void lease_begin(struct volume *v);
 void lease_tick(struct volume *v);
-uint64_t lease_deadline(const struct volume *v);	/* ~0: never */
+uint64_t lease_deadline(const struct volume *v); /* ~0: never */
 
 /*
  * Nothing is written any more; with @clean it is taken away. v->wake is set when lease_busy() turns

@@ -36,6 +36,6 @@ void probe_start(struct probe *p, struct volume *v);
  */
 int probe_wait(struct probe *p);
 
-void probe_cancel(struct probe *p);	/* does nothing when it has ended */
+void probe_cancel(struct probe *p); /* does nothing when it has ended */
 
 #endif

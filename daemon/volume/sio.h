@@ -21,20 +21,20 @@
 
 struct volume_env;
 
-#define SIO_FOR_EVER	0u
+#define SIO_FOR_EVER  0u
 /* for ever, but for errors that time does not mend: sio_is_final() */
-#define SIO_PATIENT	(~0u)
-#define SIO_PAUSE_MIN	250000u		/* microseconds, doubled ... */
-#define SIO_PAUSE_MAX	4000000u	/* ... up to this */
+#define SIO_PATIENT   (~0u)
+#define SIO_PAUSE_MIN 250000u /* microseconds, doubled ... */
+#define SIO_PAUSE_MAX 4000000u /* ... up to this */
 
 struct sio_ctx {
 	const struct volume_env *env;
-	struct list_head delayed;	/* waiting for their next try */
-	int outage[STORE_NR_OPS];	/* -errno of the outage under way */
+	struct list_head delayed; /* waiting for their next try */
+	int outage[STORE_NR_OPS]; /* -errno of the outage under way */
 	uint64_t outage_us[STORE_NR_OPS]; /* when it began, monotonic */
 	uint64_t errors, retries;
-	bool quiet;			/* no notices */
-	bool recovering;		/* nothing is served yet: one notice an outage */
+	bool quiet; /* no notices */
+	bool recovering; /* nothing is served yet: one notice an outage */
 };
 
 /*

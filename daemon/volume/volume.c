@@ -413,7 +413,7 @@ int volume_wait(struct volume *v)
 	return v->wake ? 0 : err ? err : -EINTR;
 }
 
-int volume_detach(struct volume *v)
+int volume_drain(struct volume *v)
 {
 	int err = 0;
 
@@ -421,12 +421,20 @@ int volume_detach(struct volume *v)
 		return -ESTALE;
 	if (v->state != VOL_SERVING)
 		return -EINVAL;
-	lease_end(v, false);
 	while (!err && !drained(v)) {
 		if (batch_dirty(v))
 			v->open->starved = true;
 		err = volume_wait(v);
 	}
+	return err;
+}
+
+int volume_detach(struct volume *v)
+{
+	int err;
+
+	lease_end(v, false);
+	err = volume_drain(v);
 	if (!err)
 		err = checkpoint_start(v, true);
 	while (!err && v->ckpt)

@@ -187,7 +187,10 @@ void volume_starved(struct volume *v);
 void volume_tick(struct volume *v);
 uint64_t volume_deadline_us(const struct volume *v);
 
-/* Seals all, waits for the commit point, writes manifest and head, says "clean". [waits] */
+/* Seals all and waits for the commit point. Serving may go on after it. [waits] */
+int volume_drain(struct volume *v);
+
+/* The same, then writes manifest and head, says "clean". [waits] */
 int volume_detach(struct volume *v);
 
 /*

@@ -22,6 +22,8 @@
 #include <jansson.h>
 
 #include "server/control.h"
+#include "server/host.h"
+#include "server/replace.h"
 
 static char dir[64];
 static char err[256];
@@ -266,6 +268,90 @@ static void test_refusal(void **state)
 	json_decref(j);
 }
 
+/* ---- a new daemon asks an old one to let go -------------------------------------------------- */
+
+static const char uuid[] = "01234567-89ab-4def-8123-456789abcdef";
+
+/* The old one: answers once, with what it is told to; NULL: hangs up. */
+struct old {
+	struct control *c;
+	pthread_t thread;
+	json_t *answer;
+	json_t *req; /* what it got */
+	bool gone; /* nobody waited for the answer any more */
+	unsigned int after_ms;
+};
+
+static void *old_thread(void *arg)
+{
+	struct old *o = arg;
+	int conn, rc;
+
+	do {
+		usleep(1000);
+		rc = control_accept(o->c, &conn, &o->req);
+	} while (rc == -EAGAIN);
+	assert_int_equal(rc, 0);
+	usleep(o->after_ms * 1000);
+	o->gone = control_gone(conn);
+	if (o->answer)
+		control_answer(conn, o->answer);
+	else
+		close(conn);
+	return NULL;
+}
+
+static int ask(struct old *o, unsigned int patience_ms, int *ret_asked, char *text)
+{
+	int rc;
+
+	assert_int_equal(control_open(&o->c, dir, "vol", err, sizeof(err)), 0);
+	assert_int_equal(pthread_create(&o->thread, NULL, old_thread, o), 0);
+	rc = replace_ask(dir, "vol", uuid, 5000000, patience_ms, ret_asked, text);
+	pthread_join(o->thread, NULL);
+	control_close(o->c);
+	assert_string_equal(json_string_value(json_object_get(o->req, "op")), "replace");
+	assert_string_equal(json_string_value(json_object_get(o->req, "uuid")), uuid);
+	assert_int_equal(json_integer_value(json_object_get(o->req, "until_us")),
+			 5000000 + REPLACE_ASK_US);
+	json_decref(o->req);
+	return rc;
+}
+
+static void test_replace(void **state)
+{
+	char text[HOST_ERR_LEN] = "";
+	struct old o = { .answer = json_pack("{s:b}", "ok", 1) };
+	int asked;
+
+	(void)state;
+	assert_true(REPLACE_PATIENCE_MS * 1000ull > REPLACE_ASK_US + REPLACE_DRAIN_US);
+	assert_int_equal(ask(&o, 5000, &asked, text), 0);
+	assert_true(asked);
+	assert_false(o.gone);
+
+	o = (struct old){ .answer = control_refusal("the store is full") };
+	assert_int_equal(ask(&o, 5000, &asked, text), -EBUSY);
+	assert_false(asked);
+	assert_non_null(strstr(text, "goes on: the store is full"));
+
+	/* it was killed: nothing stands in the way */
+	o = (struct old){ .answer = NULL };
+	assert_int_equal(ask(&o, 5000, &asked, text), 0);
+	assert_true(asked);
+
+	/* it is late: who asked is gone, and it can see that */
+	o = (struct old){ .answer = json_pack("{s:b}", "ok", 1), .after_ms = 600 };
+	assert_int_equal(ask(&o, 200, &asked, text), -ETIMEDOUT);
+	assert_false(asked);
+	assert_true(o.gone);
+	assert_non_null(strstr(text, "nothing was changed"));
+
+	/* there is none */
+	assert_int_equal(replace_ask(dir, "vol", uuid, 0, 5000, &asked, text), 0);
+	assert_false(asked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +363,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_socket_of_a_dead_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_no_request, setup, teardown),
 		cmocka_unit_test(test_refusal),
+		cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

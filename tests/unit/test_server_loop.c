@@ -27,7 +27,9 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "base/uuid.h"
+#include "server/flush.h"
 #include "server/host.h"
 #include "server/region.h"
 #include "transport/kdev.h"
@@ -496,6 +498,75 @@ static void test_clients_then_restart(void **state)
 	stop(&w);
 }
 
+/* As serve does when it is replaced: everything is in the store, and no manifest is written. */
+static void let_go(struct world *w)
+{
+	struct volume_stats before, after;
+
+	loop_stop(w->loop);
+	core_lock(&w->host->core);
+	must(!loop_inflight(w->loop));
+	volume_get_stats(w->volume, &before);
+	must(!volume_drain(w->volume));
+	volume_get_stats(w->volume, &after);
+	must(after.committed_wno == after.wno);
+	must(before.heads == after.heads || before.manifests != after.manifests);
+	must(!host_settle(w->host));
+	core_unlock(&w->host->core);
+	host_stop_threads(w->host);
+	volume_free(w->volume);
+	keys_free(w->keys);
+	host_free(w->host);
+	loop_free(w->loop);
+	region_free(&w->region);
+}
+
+static void test_replaced(void **state)
+{
+	int fd = memfd_create("test-arena", 0);
+	struct world w;
+
+	(void)state;
+	must(fd >= 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_true(start(&w, fd, i > 0));
+		assert_true(!i || w.rec.adopted);
+		assert_int_equal(w.rec.adopted_entries, 0);
+		assert_true(check_all(&w, false));
+		run_clients(&w, 60, 20 + i);
+		let_go(&w);
+	}
+	/* and from the store alone */
+	assert_true(start(&w, -1, false));
+	assert_true(check_all(&w, false));
+	stop(&w);
+	close(fd);
+}
+
+static void test_own_flush(void **state)
+{
+	pthread_cond_t event;
+	bool halt = false;
+	struct world w;
+
+	(void)state;
+	assert_true(start(&w, -1, false));
+	must(!core_cond_init(&event));
+	run_clients(&w, 20, 5);
+	assert_int_equal(flush_volume(w.host, w.volume, 0, &event, &halt, UINT64_MAX), 0);
+	run_clients(&w, 20, 6);
+	/* A limit that is over, and a stop: the volume goes on with the request. */
+	assert_int_equal(flush_volume(w.host, w.volume, 0, &event, &halt, 1), -ETIMEDOUT);
+	halt = true;
+	run_clients(&w, 20, 7);
+	assert_int_equal(flush_volume(w.host, w.volume, 0, &event, &halt, UINT64_MAX), -EINTR);
+	halt = false;
+	assert_int_equal(flush_volume(w.host, w.volume, 0, &event, &halt, UINT64_MAX), 0);
+	assert_true(check_all(&w, false));
+	stop(&w);
+	pthread_cond_destroy(&event);
+}
+
 /* Runs this program again as a daemon with clients, and kills it after @ms. */
 static void daemon_dies(int arena_fd, bool adopt, unsigned int ms, unsigned int seed)
 {
@@ -621,6 +692,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_clients_then_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_flush, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_and_adopted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_without_arena, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_arena, setup, teardown),
