@@ -39,7 +39,7 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 {
 	const struct journal *j = v->journal;
 	bool here = !strcmp(h->journal_host, v->o.host);
-	bool given_up = here ? v->o.abandon_journal : v->o.accept_loss;
+	bool ours, given_up = here ? v->o.abandon_journal : v->o.accept_loss;
 
 	if (j && j->epoch > h->epoch) {
 		notice_say(&v->env, NOTICE_ERR,
@@ -48,9 +48,20 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 			   (unsigned long long)h->epoch, (unsigned long long)j->epoch);
 		return -ESTALE;
 	}
+	ours = j && !memcmp(j->sb.journal, h->journal, sizeof(h->journal));
+	if (j && j->nr_refs && !ours && !v->o.takeover) {
+		notice_say(
+			&v->env, NOTICE_ERR,
+			"the journal holds writes up to number %llu, and another host has owned "
+			"the volume since; 'zerofs journal export' saves them, 'zerofs journal "
+			"discard' gives them up, --takeover asks the log whether they still "
+			"belong to it",
+			(unsigned long long)j->written);
+		return -EUCLEAN;
+	}
 	if (h->journal_state != FMT_JOURNAL_OPEN)
 		return 0;
-	if (j && !memcmp(j->sb.journal, h->journal, sizeof(h->journal)))
+	if (ours)
 		return 0;
 	if (given_up) {
 		notice_say(

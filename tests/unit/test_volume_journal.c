@@ -606,6 +606,62 @@ static void takeover(bool writes)
 	end(&t);
 }
 
+/* The host that comes back must not stop the one that has taken over. */
+static void test_set_aside_quietly(void **state)
+{
+	struct vol b;
+	struct one t;
+
+	(void)state;
+	begin(&t, 15);
+	hold_segments(&t.w);
+	write_one(&t, 1, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	t.w.net.die_drops = true;
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	vol_share(&b, &t.w);
+	b.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
+	assert_int_equal(vol_write(&b, 0, 9, 1, 7), 0);
+	assert_int_equal(vol_flush(&b), 0);
+	assert_int_equal(vol_detach(&b), 0);
+	assert_false(b.superseded);
+	vol_end(&b);
+	/* asked to look, it finds the same in the log */
+	t.w.opts.takeover = true;
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
+	end(&t);
+}
+
+/* Another host that had got no further than its head has changed nothing. */
+static void test_head_alone_changes_nothing(void **state)
+{
+	struct vol b;
+	struct one t;
+
+	(void)state;
+	begin(&t, 16);
+	hold_segments(&t.w);
+	write_one(&t, 1, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	t.w.net.die_drops = true;
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	vol_share(&b, &t.w);
+	b.opts.accept_loss = true;
+	hold_segments(&b);
+	b.net.die_drops = true;
+	assert_int_equal(vol_attach(&b, false), -EINTR); /* its fence never gets there */
+	vol_end(&b);
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
+	t.w.opts.takeover = true;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 1, 1);
+	end(&t);
+}
+
 static void test_set_aside(void **state)
 {
 	(void)state;
@@ -682,6 +738,8 @@ int main(void)
 		cmocka_unit_test(test_rotten_superblock),
 		cmocka_unit_test(test_open_journal_is_missed),
 		cmocka_unit_test(test_clean_journal_is_not_missed),
+		cmocka_unit_test(test_set_aside_quietly),
+		cmocka_unit_test(test_head_alone_changes_nothing),
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_store_rolled_back),
 		cmocka_unit_test(test_not_a_journal),
