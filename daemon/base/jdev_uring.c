@@ -132,7 +132,6 @@ static void to_ring(struct jdev_uring *u, struct jdev_req *r)
 		io_uring_prep_read(sqe, u->fd, r->buf, r->len, r->off);
 	} else {
 		io_uring_prep_write(sqe, u->fd, r->buf, r->len, r->off);
-		sqe->rw_flags = RWF_DSYNC;
 	}
 	io_uring_sqe_set_data(sqe, r);
 	u->in_flight++;
@@ -145,7 +144,7 @@ static void carry_out(struct jdev_uring *u, struct jdev_req *r)
 
 	do {
 		n = r->op == JDEV_READ ? preadv2(u->fd, &iov, 1, (off_t)r->off, 0) :
-					 pwritev2(u->fd, &iov, 1, (off_t)r->off, RWF_DSYNC);
+					 pwritev2(u->fd, &iov, 1, (off_t)r->off, 0);
 		if (n < 0)
 			n = -errno;
 	} while (transient((int)n));
@@ -325,8 +324,8 @@ static int open_alone(const char *path, struct stat *st, uint64_t *ret_size)
 		return -errno;
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
 		return S_ISDIR(st->st_mode) ? -EISDIR : -ENOTBLK;
-	fd = open(path,
-		  O_RDWR | O_DIRECT | O_CLOEXEC | O_NONBLOCK | (S_ISBLK(st->st_mode) ? O_EXCL : 0));
+	fd = open(path, O_RDWR | O_DIRECT | O_DSYNC | O_CLOEXEC | O_NONBLOCK |
+				(S_ISBLK(st->st_mode) ? O_EXCL : 0));
 	if (fd < 0)
 		return errno == EINVAL ? -EOPNOTSUPP : -errno;
 	if (fstat(fd, st))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * struct jdev over a file or a partition: O_DIRECT, RWF_DSYNC, one thread with a ring of its own.
+ * struct jdev over a file or a partition: O_DIRECT, O_DSYNC, one thread with a ring of its own.
  * A small request that is alone is carried out by that thread itself: the shortest way there and
  * back.
  */

@@ -50,13 +50,12 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 	}
 	ours = j && !memcmp(j->sb.journal, h->journal, sizeof(h->journal));
 	if (j && j->nr_refs && !ours && !v->o.takeover) {
-		notice_say(
-			&v->env, NOTICE_ERR,
-			"the journal holds writes up to number %llu, and another host has owned "
-			"the volume since; 'zerofs journal export' saves them, 'zerofs journal "
-			"discard' gives them up, --takeover asks the log whether they still "
-			"belong to it",
-			(unsigned long long)j->written);
+		notice_say(&v->env, NOTICE_ERR,
+			   "the journal holds writes up to number %llu, and another host has owned "
+			   "the volume since; 'zerofs journal export' saves them, 'zerofs journal "
+			   "discard' gives them up, --takeover asks the log whether they still "
+			   "belong to it",
+			   (unsigned long long)j->written);
 		return -EUCLEAN;
 	}
 	if (h->journal_state != FMT_JOURNAL_OPEN)

@@ -364,6 +364,51 @@ static void failing(void **state)
 
 /* ---- opening and making ------------------------------------------------------------------ */
 
+/* The flags of this process's descriptor of @path. */
+static unsigned int flags_of(const char *path)
+{
+	char name[64], to[600], line[128];
+	unsigned int flags = 0;
+	int fd;
+
+	for (fd = 0; fd < 256; fd++) {
+		ssize_t n;
+		FILE *f;
+
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		n = readlink(name, to, sizeof(to) - 1);
+		if (n < 0)
+			continue;
+		to[n] = '\0';
+		if (strcmp(to, path) != 0)
+			continue;
+		snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+		f = fopen(name, "re");
+		assert_non_null(f);
+		while (fgets(line, sizeof(line), f))
+			sscanf(line, "flags: %o", &flags);
+		fclose(f);
+	}
+	return flags;
+}
+
+/*
+ * What a WRITE that has ended means lies with the kernel; that it was asked for can be seen. (A
+ * loss of power is played in a guest.)
+ */
+static void durable(void **state)
+{
+	struct fix *f = *state;
+	char *real = realpath(f->path, NULL);
+	unsigned int flags;
+
+	assert_non_null(real);
+	flags = flags_of(real);
+	free(real);
+	assert_int_equal(flags & O_DSYNC, O_DSYNC);
+	assert_int_equal(flags & O_DIRECT, O_DIRECT);
+}
+
 static int open_rc(struct fix *f, const char *path)
 {
 	struct jdev *d = NULL;
@@ -614,6 +659,7 @@ static void figures(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(durable, make, end),
 		cmocka_unit_test_setup_teardown(round_trip, make, end),
 		cmocka_unit_test_setup_teardown(many_at_once, make, end),
 		cmocka_unit_test_setup_teardown(long_queue, make, end),
