@@ -163,7 +163,7 @@ static void test_cuts(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 500; seed < 500 + run_seeds(8); seed++)
+	for (seed = 500; seed < 500 + run_seeds(4); seed++)
 		cuts_run(seed);
 }
 
