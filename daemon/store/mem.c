@@ -7,10 +7,12 @@
 
 #include "store/store.h"
 
+/* Clones share objects: these do not change. */
 struct object {
 	char name[STORE_NAME_MAX];
 	uint8_t *data;
 	size_t len;
+	unsigned int refs;
 };
 
 struct mem {
@@ -52,38 +54,49 @@ static struct object *find(const struct mem *m, const char *name)
 
 static void object_free(struct object *o)
 {
-	if (o)
-		free(o->data);
+	if (--o->refs)
+		return;
+	free(o->data);
 	free(o);
+}
+
+/* Its name must be free. */
+static int insert_object(struct mem *m, struct object *o)
+{
+	size_t at = lower(m, o->name);
+
+	if (m->nr == m->room) {
+		size_t room = m->room ? 2 * m->room : 64;
+		struct object **p = realloc(m->objs, room * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		m->objs = p;
+		m->room = room;
+	}
+	memmove(m->objs + at + 1, m->objs + at, (m->nr - at) * sizeof(*m->objs));
+	m->objs[at] = o;
+	m->nr++;
+	m->bytes += o->len;
+	return 0;
 }
 
 /* Takes @data over on success. The name must be free. */
 static int insert(struct mem *m, const char *name, uint8_t *data, size_t len)
 {
 	struct object *o = calloc(1, sizeof(*o));
-	size_t at = lower(m, name);
+	int rc;
 
 	if (!o)
 		return -ENOMEM;
-	if (m->nr == m->room) {
-		size_t room = m->room ? 2 * m->room : 64;
-		struct object **p = realloc(m->objs, room * sizeof(*p));
-
-		if (!p) {
-			free(o);
-			return -ENOMEM;
-		}
-		m->objs = p;
-		m->room = room;
-	}
 	strcpy(o->name, name);
 	o->data = data;
 	o->len = len;
-	memmove(m->objs + at + 1, m->objs + at, (m->nr - at) * sizeof(*m->objs));
-	m->objs[at] = o;
-	m->nr++;
-	m->bytes += len;
-	return 0;
+	o->refs = 1;
+	rc = insert_object(m, o);
+	if (rc)
+		free(o);
+	return rc;
 }
 
 static void drop(struct mem *m, const char *name)
@@ -233,10 +246,25 @@ unsigned int mem_pending(const struct store *s)
 uint8_t *mem_object(struct store *s, const char *name, size_t *ret_len)
 {
 	struct object *o = find(to_mem(s), name);
+	size_t len;
+	void *copy;
 
 	if (!o)
 		return NULL;
-	*ret_len = o->len;
+	*ret_len = len = o->len;
+	if (o->refs > 1) {
+		/* the caller may change it, and not its copies */
+		copy = malloc(len + 1);
+		if (!copy)
+			return NULL;
+		memcpy(copy, o->data, len);
+		drop(to_mem(s), name);
+		if (insert(to_mem(s), name, copy, len)) {
+			free(copy);
+			return NULL;
+		}
+		o = find(to_mem(s), name);
+	}
 	return o->data;
 }
 
@@ -282,8 +310,11 @@ int mem_clone(struct store *s, struct store **ret)
 	struct store *to = NULL;
 	int rc = mem_new(&to);
 
-	for (size_t i = 0; i < from->nr && !rc; i++)
-		rc = mem_set(to, from->objs[i]->name, from->objs[i]->data, from->objs[i]->len);
+	for (size_t i = 0; i < from->nr && !rc; i++) {
+		rc = insert_object(to_mem(to), from->objs[i]);
+		if (!rc)
+			from->objs[i]->refs++;
+	}
 	if (rc) {
 		store_close(to);
 		return rc;
