@@ -85,14 +85,13 @@ void model_fill(uint8_t *p, uint32_t op, uint32_t dev, uint64_t lba)
 
 uint32_t model_stamp(const uint8_t *p, uint32_t dev, uint64_t lba)
 {
+	static const uint8_t zeros[BLOCK];
 	uint8_t want[BLOCK];
 	struct stamp s;
 
 	memcpy(&s, p, sizeof(s));
-	if (!s.magic) {
-		memset(want, 0, sizeof(want));
-		return memcmp(p, want, sizeof(want)) ? ~0u : 0;
-	}
+	if (!s.magic)
+		return memcmp(p, zeros, sizeof(zeros)) ? ~0u : 0;
 	if (s.dev != dev || s.lba != lba)
 		return ~0u;
 	model_fill(want, s.op, dev, lba);

@@ -17,6 +17,11 @@ uint64_t testrand_u64(void)
 	return z ^ z >> 31;
 }
 
+uint64_t testrand_state(void)
+{
+	return state;
+}
+
 uint64_t testrand_below(uint64_t n)
 {
 	return testrand_u64() % n;

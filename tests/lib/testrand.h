@@ -9,6 +9,9 @@
 /* From here on randombytes_*() is a function of @seed and the calls made. */
 void testrand_seed(uint64_t seed);
 
+/* Where the seeded generator stands: testrand_seed() of it goes on from there. */
+uint64_t testrand_state(void);
+
 /* The system's generator again. */
 void testrand_system(void);
 

@@ -22,6 +22,7 @@
 #define VOL_MAX_POSTS	1024u
 
 struct jdisk;
+struct vol_io;
 
 struct vol_post {
 	uint64_t at, end;
@@ -60,8 +61,12 @@ struct vol {
 	uint32_t durable;		/* ... answered by a FLUSH or as FUA */
 	unsigned int failed;		/* requests answered with an error */
 	bool own_mem;
+	bool keep_arena;		/* a fresh one may be in the memory of one before */
 	struct list_head ios;		/* self-freeing requests not answered yet */
 	struct vol *beside;		/* another world that goes on while this one waits */
+	/* instead of vol_step() where this file waits; false: nothing will ever happen */
+	bool (*step)(struct vol *w);
+	void (*answered)(struct vol_io *x);	/* before a request is forgotten */
 };
 
 /* One request of the kernel's. */
