@@ -58,6 +58,7 @@ UNIT_TESTS	:= $(sort $(wildcard tests/unit/test_*.c))
 TEST_HELP_SRCS	:= $(sort $(wildcard tests/lib/*.c) $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 KERNEL_TESTS	:= $(sort $(wildcard tests/kernel/test_*.c))
 KERNEL_HELP_SRCS := $(filter-out $(KERNEL_TESTS),$(wildcard tests/kernel/*.c))
+SIM_SRCS	:= $(sort $(wildcard tests/sim/*.c))
 BENCH_SRCS	:= $(sort $(wildcard tests/bench/*.c))
 # Tools of the guest's tests: a program where there is a main(), else a library for LD_PRELOAD.
 VM_SRCS		:= $(sort $(wildcard tests/vm/*.c))
@@ -106,6 +107,10 @@ $(B)/$(1)/zerofs: $(MAIN_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libzerofs.a
 $(B)/$(1)/tests/unit/test_%: $(B)/$(1)/tests/unit/test_%.o $(B)/$(1)/libtests.a $(B)/$(1)/libzerofs.a
 	$$(call say,LD,$$@)
 	$(Q)$(CC_$(1)) $(FLAGS_$(1)) -Wl,--as-needed $$^ $$(LDFLAGS) -lcmocka $(LIBS) -o $$@
+
+$(B)/$(1)/tests/sim/sim: $(SIM_SRCS:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libtests.a $(B)/$(1)/libzerofs.a
+	$$(call say,LD,$$@)
+	$(Q)$(CC_$(1)) $(FLAGS_$(1)) -Wl,--as-needed $$^ $$(LDFLAGS) $(LIBS) -o $$@
 
 unit-$(1): $(UNIT_TESTS:%.c=$(B)/$(1)/%) $(if $(MAIN_SRC),$(B)/$(1)/zerofs)
 .PHONY: unit-$(1)
@@ -198,6 +203,12 @@ check-vm: check-setup
 	$(Q)tests/run.sh vm
 check-mutants: check-setup
 	$(Q)tests/mutants/run.sh
+check-sim: check-setup
+	$(Q)tests/run.sh sim
+
+# One seed of the simulator: SEED=n, TRACE=1 says all that happens, POINT=k has everything die at step k.
+sim: $(B)/gcc/tests/sim/sim
+	$(Q)$(if $(SEED),$<$(if $(TRACE), -t)$(if $(POINT), -p $(POINT)) $(SEED),echo 'usage: make sim SEED=n [TRACE=1] [POINT=k]' >&2; exit 2)
 
 lint: check-setup
 	$(Q)tests/run.sh lint
@@ -254,6 +265,8 @@ help:
 	@echo '  make check-fast     style, lint, module with W=1 and sparse, unit and integration tests'
 	@echo '  make check-asan     unit tests under ASan and UBSan'
 	@echo '  make check-tsan     unit tests under TSan'
+	@echo '  make check-sim      the engine in a simulated world (SEEDS=n; SOAK=seconds)'
+	@echo '  make sim SEED=n     one seed of it (TRACE=1, POINT=k)'
 	@echo '  make check-vm       module and daemon in QEMU'
 	@echo '  make check-mutants  plants bugs one by one: how many do the unit tests catch (MUTANTS="03 07": only these)'
 	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
@@ -266,4 +279,4 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: all module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
-	check-mutants lint style format demo bench bench-driver bench-engine install dkms-install help
+	check-sim sim check-mutants lint style format demo bench bench-driver bench-engine install dkms-install help

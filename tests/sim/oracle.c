@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the store alone must hold, after each change of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/testrand.h"
+#include "sim/sim.h"
+#include "volume/arena.h"
+#include "volume/vol.h"
+
+struct branch *oracle_log(struct sim *s)
+{
+	return s->owner ? &s->owner->br : &s->orphan;
+}
+
+/* Of one block of a READ's answer; what never was written is not even looked at. */
+static uint32_t stamp(const struct vol *w, const struct io_req *io, uint64_t off, uint32_t block)
+{
+	if (off < ARENA_ZERO_LEN)
+		return 0;
+	return model_stamp((uint8_t *)w->arena + w->data_off + off, io->dev, io->lba + block);
+}
+
+static void stamp_all(struct vol *w, const struct vol_io *x, uint32_t *to)
+{
+	uint32_t i, n = 0;
+	uint64_t off;
+
+	for (i = 0; i < x->io.nsegs; i++)
+		for (off = 0; off < x->segs[i].len; off += IO_BLOCK_SIZE, n++)
+			to[n] = stamp(w, &x->io, x->segs[i].off + off, n);
+	assert_int_equal(n, x->io.nblocks);
+}
+
+uint32_t *oracle_stamps(struct vol *w, uint32_t nr_devs)
+{
+	uint32_t *stamps = malloc((size_t)nr_devs * SIM_BLOCKS * sizeof(*stamps)), dev, lba;
+	struct vol_io x = { .heap = false };
+
+	assert_non_null(stamps);
+	for (dev = 0; dev < nr_devs; dev++) {
+		for (lba = 0; lba < SIM_BLOCKS; lba += IO_MAX_BLOCKS) {
+			vol_submit(&x, w, IO_READ, 0, dev, lba, IO_MAX_BLOCKS, 0);
+			assert_int_equal(vol_wait(&x), 0);
+			stamp_all(w, &x, stamps + (size_t)dev * SIM_BLOCKS + lba);
+			volume_release(w->v, &x.io);
+		}
+	}
+	return stamps;
+}
+
+/*
+ * The image in the store is the state after a prefix of the log's branch that has all that flushes
+ * were answered for. Draws nothing from the seed's numbers: with or without it, a seed is the same.
+ */
+uint32_t oracle_store(struct sim *s)
+{
+	struct branch *b = oracle_log(s);
+	uint32_t min = branch_place(b, s->durable), at, *stamps;
+	uint64_t state = testrand_state();
+	struct vol other;
+	int err;
+
+	sim_must(min != ~0u, "the operation flushed last, %u, is not in the log's history",
+		 s->durable);
+	vol_clone(&other, &s->h[0].w);
+	other.check = false;
+	other.keep_arena = true;
+	other.arena = s->spare;
+	other.arena_len = s->spare_len;
+	err = vol_attach(&other, false);
+	sim_must(!err, "another host could not attach: error %d, %s", err, other.notice);
+	stamps = oracle_stamps(&other, s->sc.nr_devs);
+	sim_must(!volume_check(other.v), "another host: invariant %d", volume_check(other.v));
+	at = branch_prefix(b, stamps, min, b->m.ops);
+	sim_must(at != ~0u,
+		 "the store alone holds no prefix of the history that has the last flush: at least "
+		 "%u of %u operations",
+		 min, b->m.ops);
+	free(stamps);
+	s->spare = other.arena;
+	s->spare_len = other.arena_len;
+	other.arena = NULL;
+	vol_end(&other);
+	testrand_seed(state);
+	s->st->checked++;
+	return at;
+}
+
+static void fenced(struct host *h, uint32_t fork)
+{
+	if (h->state == HOST_DOWN || h->fenced || !(h->fence_down || h == h->s->owner))
+		return;
+	h->fenced = true;
+	h->fork = fork;
+	h->s->st->takeovers += !h->dying;
+	sim_trace(h->s, "h%u: fenced after %u", h->no, fork);
+}
+
+/* Somebody's fence is in the store: the log's history is what is there, and goes on elsewhere. */
+static void on_fence(struct host *from, bool ghost)
+{
+	struct sim *s = from->s;
+	uint32_t place = oracle_store(s), i, fork;
+	struct branch log = { .ids = NULL };
+
+	branch_copy(&log, oracle_log(s));
+	branch_cut(&log, place);
+	fork = branch_last(&log);
+	sim_trace(s, "h%u: fence%s, behind operation %u", from->no, ghost ? " of the dead" : "",
+		  fork);
+	for (i = 0; i < s->sc.nr_hosts; i++) {
+		struct host *h = &s->h[i];
+
+		if (h != from || ghost)
+			fenced(h, fork);
+		if (h != from)
+			h->passed = true;
+	}
+	branch_free(&s->orphan);
+	s->orphan = log;
+	s->owner = NULL;
+	if (ghost)
+		return;
+	from->fence_down = true;
+	branch_copy(&from->found, &log);
+}
+
+void oracle_mutated(void *ctx)
+{
+	struct host *from = ctx;
+	struct sim *s = from->s;
+	struct net *n = &from->w.net;
+	/* a ghost may be this attach's own, sent again since */
+	bool mine = n->last_tag == from->life && from->state == HOST_ATTACHING;
+	uint32_t i;
+
+	s->st->mutations++;
+	for (i = 0; i < s->sc.nr_hosts; i++)
+		s->by_others[i] += &s->h[i] != from || n->last_ghost;
+	/* what an attaching host puts there is its fence */
+	if (n->last_op == STORE_PUT && n->last_tag && !strncmp(n->last_name, "seg/", 4))
+		on_fence(from, n->last_ghost && !mine);
+	else if (s->oracle)
+		oracle_store(s);
+}
