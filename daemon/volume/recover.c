@@ -117,6 +117,20 @@ static int take_ownership(struct volume *v, struct probe *probe)
 	return err == -EEXIST || err == -ENOENT ? -ESTALE : err;
 }
 
+/*
+ * An object that our head needs is not there. Was it swept away because others have attached since,
+ * and made two manifests? [waits]
+ */
+static bool overtaken(struct volume *v)
+{
+	uint64_t newest;
+
+	if (head_newest(v, &newest) || newest == v->head.version)
+		return false;
+	notice_say(&v->env, NOTICE_ERR, "another process has attached to this volume since");
+	return true;
+}
+
 /* ---- adoption -------------------------------------------------------------------------------- */
 
 static bool rec_fits(struct volume *v, const struct fmt_arena_rec *r, uint64_t end_wno)
@@ -309,6 +323,8 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	}
 	if (!err)
 		err = image_load(v, &v->head);
+	if (err == -ENOENT && v->epoch && overtaken(v))
+		err = -ESTALE;
 	if (!err) {
 		/* from here on the account of live blocks is kept */
 		v->base.drop = recover_dropped;

@@ -18,6 +18,7 @@
 #include "lib/run.h"
 #include "lib/testrand.h"
 #include "store/mem.h"
+#include "volume/vol.h"
 
 #define SIZE (RUN_BLOCKS * 4096ull)
 
@@ -300,13 +301,54 @@ static void test_head_behind(void **state)
 	model_free(&m);
 }
 
+static int (*real_wait)(void *ctx, const bool *done);
+static struct vol *racer;
+
+/* Once its head is there, the attach stands still while @racer attaches and detaches three times. */
+static int wait_and_race(void *ctx, const bool *done)
+{
+	struct vol *w = ctx, *r = racer;
+	uint32_t i;
+
+	if (r && w->v->head.version) {
+		racer = NULL;
+		for (i = 0; i < 3; i++) {
+			assert_int_equal(vol_attach(r, false), 0);
+			assert_int_equal(vol_write(r, 0, i, 1, 1 + i), 0);
+			assert_int_equal(vol_detach(r), 0);
+		}
+	}
+	return real_wait(ctx, done);
+}
+
+/*
+ * An attach frozen between its head and the manifest that this names, for so long that the manifest
+ * was swept away: it was overtaken, and nothing is lost.
+ */
+static void test_attach_overtaken(void **state)
+{
+	struct vol a, b;
+
+	(void)state;
+	vol_init(&a, 15, 1, SIZE);
+	vol_share(&b, &a);
+	real_wait = b.env.wait;
+	b.env.wait = wait_and_race;
+	racer = &a;
+	assert_int_equal(vol_attach(&b, false), -ESTALE);
+	assert_null(racer);
+	assert_int_equal(vol_attach(&b, false), 0);
+	vol_end(&b);
+	vol_end(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zombie),	       cmocka_unit_test(test_takeover),
 		cmocka_unit_test(test_race),	       cmocka_unit_test(test_own_object),
 		cmocka_unit_test(test_foreign_object), cmocka_unit_test(test_foreign_head),
-		cmocka_unit_test(test_head_behind),
+		cmocka_unit_test(test_head_behind),    cmocka_unit_test(test_attach_overtaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
