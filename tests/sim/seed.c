@@ -38,8 +38,10 @@ static void draw(struct sim *s)
 		sc->late_pm = ONE_OF(0, 50, 200);
 		sc->ghost_pm = ONE_OF(0, 50, 200);
 		sc->twice_pm = ONE_OF(0, 50, 200);
-		sc->outage_pm = ONE_OF(0, 5);
+		sc->outage_pm = ONE_OF(0, 5, 20);
 	}
+	sc->patience = ONE_OF(16, 64, 64, 1000);
+	sc->hurry = testrand_below(2);
 	sc->die_pm = ONE_OF(10, 30, 80);
 	sc->power_pm = ONE_OF(0, 5, 20);
 	sc->detach_pm = ONE_OF(0, 5, 15);
@@ -134,6 +136,7 @@ static void turn_of(struct host *h)
 		return;
 	}
 	if (dice(sc->die_pm * (h->state == HOST_DETACHING ? 3 : 1)) ||
+	    (sc->hurry && h->state == HOST_SERVING && h->w.rec.adopted_entries && dice(100)) ||
 	    (h->w.superseded && dice(100))) {
 		host_die(h, false);
 	} else if (dice(sc->power_pm)) {

@@ -110,6 +110,8 @@ struct scenario {
 	/* per mille of turns */
 	uint32_t die_pm, power_pm, freeze_pm, attach_pm, detach_pm, outage_pm;
 	uint32_t max_pending;
+	uint32_t patience;		/* what is held or late stays so for some so many steps */
+	bool hurry;			/* who has adopted dies again soon */
 	bool lose_state;		/* a power cut may take the state folder along */
 };
 

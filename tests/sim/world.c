@@ -108,13 +108,14 @@ static uint32_t choices(struct sim *s, struct choice *c, bool rare)
 		/* what a frozen host has sent travels on, its answers wait */
 		if (awake(h) && net->queued)
 			c[n++] = (struct choice){ h, DO_NET };
-		if (awake(h) && net->nr_late && (rare || testrand_below(4) == 0))
+		if (awake(h) && net->nr_late &&
+		    (rare || testrand_below(1 + s->sc.patience / 16) == 0))
 			c[n++] = (struct choice){ h, DO_ANSWER };
 		if (awake(h) && h->fiber.live && h->fiber.done && *h->fiber.done)
 			c[n++] = (struct choice){ h, DO_FIBER };
 		if (net->nr_ghosts && (rare || testrand_below(64) == 0))
 			c[n++] = (struct choice){ h, DO_GHOST };
-		if (awake(h) && net->nr_held && (rare || testrand_below(64) == 0))
+		if (awake(h) && net->nr_held && (rare || testrand_below(s->sc.patience) == 0))
 			c[n++] = (struct choice){ h, DO_RELEASE };
 	}
 	return n;
