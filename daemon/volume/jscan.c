@@ -211,9 +211,20 @@ static int open_at(struct jscan_reader *w, uint64_t pos, uint8_t *payload)
 }
 
 /*
- * The scan has ended at @end, with everything up to number @last. Is there a record behind it that
- * says that more had been durable? It stands where it says, in this lap or, if the ring has been
- * used again from there on, in a later one. 1: yes. [waits]
+ * Does record @rec say that more had been durable when it was written than the
+ * scan has found, which ended with everything up to number @last? Not if the store alone had that:
+ * what is missing may be of the record's own group then, unless it is the first one of it.
+ */
+static bool proves(const struct fmt_journal_rec *rec, uint64_t last)
+{
+	if (rec->type == FMT_JOURNAL_OPS && rec->first == rec->flushed_to + 1)
+		return rec->flushed_to > last;
+	return rec->flushed_to > last && rec->flushed_to > rec->store_to;
+}
+
+/*
+ * Is there a record behind the end of the scan that proves that it is rot? It stands where it says,
+ * in this lap or, if the ring has been used again from there on, in a later one. 1: yes. [waits]
  */
 static int proof_behind(struct jscan_reader *w, uint64_t end, uint64_t last)
 {
@@ -236,7 +247,7 @@ static int proof_behind(struct jscan_reader *w, uint64_t end, uint64_t last)
 		if (pos < at || pos % j->ring_len != at % j->ring_len)
 			continue;
 		if (fmt_journal_peek(&rec, p, FMT_JOURNAL_BLOCK, j->v->uuid, j->sb.journal, pos) ||
-		    rec.flushed_to <= last)
+		    !proves(&rec, last))
 			continue;
 		err = open_at(w, pos, NULL);
 		if (!err)
