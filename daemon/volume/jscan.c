@@ -211,14 +211,15 @@ static int open_at(struct jscan_reader *w, uint64_t pos, uint8_t *payload)
 }
 
 /*
- * Does record @rec say that more had been durable when it was written than the
- * scan has found, which ended with everything up to number @last? Not if the store alone had that:
- * what is missing may be of the record's own group then, unless it is the first one of it.
+ * Does record @rec at position @pos say that more had been durable when it was written than the
+ * scan has found, which ended at @end with everything up to number @last? The first one of a group
+ * follows what was durable without a gap, so all before it in the ring was; of another one, what is
+ * missing before it may be of its own group, or be what the store alone had.
  */
-static bool proves(const struct fmt_journal_rec *rec, uint64_t last)
+static bool proves(const struct fmt_journal_rec *rec, uint64_t pos, uint64_t end, uint64_t last)
 {
 	if (rec->type == FMT_JOURNAL_OPS && rec->first == rec->flushed_to + 1)
-		return rec->flushed_to > last;
+		return pos > end || rec->flushed_to > last;
 	return rec->flushed_to > last && rec->flushed_to > rec->store_to;
 }
 
@@ -247,7 +248,7 @@ static int proof_behind(struct jscan_reader *w, uint64_t end, uint64_t last)
 		if (pos < at || pos % j->ring_len != at % j->ring_len)
 			continue;
 		if (fmt_journal_peek(&rec, p, FMT_JOURNAL_BLOCK, j->v->uuid, j->sb.journal, pos) ||
-		    !proves(&rec, last))
+		    !proves(&rec, pos, end, last))
 			continue;
 		err = open_at(w, pos, NULL);
 		if (!err)

@@ -523,6 +523,43 @@ static void test_torn_behind_the_store(void **state)
 	end(&t);
 }
 
+/* A pad speaks for no number, but what was acknowledged may lie behind it. */
+static void test_rotten_pad(void **state)
+{
+	const struct journal *j;
+	uint64_t lap, at = 0;
+	struct one t;
+	uint32_t i;
+
+	(void)state;
+	begin(&t, 18);
+	j = t.w.v->journal;
+	lap = j->ring_len;
+	t.w.net.die_drops = true;
+	for (i = 0; j->head <= lap; i++) {
+		if (i == 40) {
+			vol_advance(&t.w, 3000000);
+			vol_settle(&t.w);
+			hold_segments(&t.w);
+		}
+		write_one(&t, i % 10 * 256, 256);
+		assert_int_equal(vol_flush(&t.w), 0);
+	}
+	for (i = 0; i < j->nr_refs; i++)
+		if (j->refs[(j->ref_head + i) % j->cap_refs].pos < lap)
+			at = j->refs[(j->ref_head + i) % j->cap_refs].pos;
+	assert_true(at > j->sb.start);
+	assert_int_equal(j->written, t.w.v->last_wno);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	*jdisk_at(t.w.jdisk, FMT_JOURNAL_RING_OFF + at + 100) ^= 1;
+	assert_int_equal(vol_attach(&t.w, false), -EBADMSG);
+	*jdisk_at(t.w.jdisk, FMT_JOURNAL_RING_OFF + at + 100) ^= 1;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, t.m.ops, t.m.ops);
+	end(&t);
+}
+
 /* A superblock that rots lets its predecessor count, whose records are gone. */
 static void test_rotten_superblock(void **state)
 {
@@ -780,6 +817,7 @@ int main(void)
 		cmocka_unit_test(test_failed_write_is_final),
 		cmocka_unit_test(test_rot_is_not_the_end),
 		cmocka_unit_test(test_torn_behind_the_store),
+		cmocka_unit_test(test_rotten_pad),
 		cmocka_unit_test(test_rotten_superblock),
 		cmocka_unit_test(test_open_journal_is_missed),
 		cmocka_unit_test(test_clean_journal_is_not_missed),
