@@ -46,6 +46,8 @@ void fmt_arena_init(void *hdr, const struct fmt_arena *a, const uint8_t uuid[16]
 	fmt_prefix_init(&d.prefix, FMT_KIND_ARENA, uuid);
 	d.crc = le_32(crc32c(0, &d, offsetof(struct arena_disk, crc)));
 	memset(hdr, 0, FMT_ARENA_HDR_LEN);
+	fmt_arena_set_spilled(hdr, a->spilled);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	memcpy(hdr, &d, sizeof(d));
 }
 
@@ -92,6 +94,7 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 	a.write_len = le_cpu64(d.write_len);
 	a.epoch = le_cpu64(d.epoch);
 	a.created_us = le_cpu64(d.created_us);
+	a.spilled = fmt_arena_spilled(hdr);
 	if (!arena_ok(&a, mapped))
 		return -EBADMSG;
 	*ret = a;

@@ -43,6 +43,7 @@ struct fmt_arena {
 	uint64_t write_len;
 	uint64_t epoch;		/* of the daemon that made it, for people */
 	uint64_t created_us;
+	uint64_t spilled;	/* as it is when made or opened: fmt_arena_spilled() */
 };
 
 struct fmt_arena_rec {
@@ -79,9 +80,11 @@ void fmt_arena_init(void *hdr, const struct fmt_arena *a, const uint8_t uuid[16]
 int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const uint8_t uuid[16]);
 
 /*
- * Numbers up to here may have no entry though they are acknowledged: the journal has them. One word
- * behind the header proper, so that it is changed in one store; it only grows.
+ * Numbers up to here may have no entry though they are acknowledged: the journal has them;
+ * FMT_ARENA_LOST: of no number it is known. One word behind the header proper, so that it is changed
+ * in one store.
  */
+#define FMT_ARENA_LOST	(~0ull)
 uint64_t fmt_arena_spilled(const void *hdr);
 void fmt_arena_set_spilled(void *hdr, uint64_t wno);
 

@@ -116,7 +116,9 @@ int arena_init(struct arena *a, void *base, uint64_t total, const struct fmt_are
 		return err;
 	memset(a->index, 0, (size_t)geo->nr_entries * FMT_ARENA_ENTRY_LEN);
 	memset(a->data, 0, ARENA_ZERO_LEN);
-	fmt_arena_init(base, geo, uuid);
+	a->untold = true;
+	a->geo.spilled = FMT_ARENA_LOST;
+	fmt_arena_init(base, &a->geo, uuid);
 	for (i = 0; i < a->nr_exts; i++)
 		ext_make_free(a, i);
 	for (i = geo->nr_entries; i > 0; i--)
@@ -203,6 +205,7 @@ int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[
 	err = attach_geometry(a, base, &geo);
 	if (err)
 		return err;
+	a->spilled = geo.spilled;
 	f = malloc(((size_t)geo.nr_entries + 1) * sizeof(*f));
 	recs = malloc(((size_t)geo.nr_entries + 1) * sizeof(*recs));
 	if (!f || !recs) {
@@ -295,7 +298,18 @@ void arena_give_up(struct arena *a, const uint8_t uuid[16])
 		settle(a, i);
 	}
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	a->spilled = 0;
+	a->untold = true;
+	a->geo.spilled = FMT_ARENA_LOST;
 	fmt_arena_init(a->base, &a->geo, uuid);
+}
+
+void arena_told(struct arena *a)
+{
+	if (!a->untold)
+		return;
+	a->untold = false;
+	fmt_arena_set_spilled(a->base, a->spilled);
 }
 
 void arena_free(struct arena *a)
@@ -425,14 +439,17 @@ uint32_t arena_trim(struct arena *a, uint64_t wno)
 uint32_t arena_spill(struct arena *a, uint64_t wno)
 {
 	/* who adopts must know of it before an entry is missing */
-	if (fmt_arena_spilled(a->base) < wno)
-		fmt_arena_set_spilled(a->base, wno);
+	if (a->spilled < wno) {
+		a->spilled = wno;
+		if (!a->untold)
+			fmt_arena_set_spilled(a->base, wno);
+	}
 	return arena_trim(a, wno);
 }
 
 uint64_t arena_spilled(const struct arena *a)
 {
-	return fmt_arena_spilled(a->base);
+	return a->spilled;
 }
 
 static const struct arena_use *use_at(const struct arena *a, uint32_t place)

@@ -78,6 +78,8 @@ struct arena {
 	uint32_t ring_head, ring_len;	/* geo.nr_entries places */
 	uint32_t *queue_cur;		/* extent + 1, by queue; 0 = none */
 	uint32_t nr_queues;
+	uint64_t spilled;		/* numbers up to here may have no entry */
+	bool untold;			/* the kernel does not know yet what was found here */
 	uint64_t heap_bytes;
 };
 
@@ -91,6 +93,7 @@ int arena_plan(struct fmt_arena *ret, uint64_t memory, uint64_t reserve, uint32_
 
 /*
  * A fresh arena of geometry @geo in @base: clears the index. -EINVAL: does not fit @total; -ENOMEM.
+ * Until arena_told() it says that records are missing, as after arena_give_up().
  */
 int arena_init(struct arena *a, void *base, uint64_t total, const struct fmt_arena *geo,
 	       const uint8_t uuid[16]);
@@ -107,9 +110,14 @@ int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[
 /*
  * Gives up all records, damaged ones too. Before and after, and at any point between, an
  * arena_adopt() by the next daemon says that this one's records are not all there: not sound,
- * -EBADMSG, or no records.
+ * -EBADMSG, or spilled without end, until arena_told().
  */
 void arena_give_up(struct arena *a, const uint8_t uuid[16]);
+
+/*
+ * The kernel knows what was found: from here on records are missing only where they are spilled.
+ */
+void arena_told(struct arena *a);
 
 void arena_free(struct arena *a);
 

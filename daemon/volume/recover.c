@@ -202,6 +202,8 @@ static bool arena_usable(struct volume *v, const struct replay *walk,
 		return false;
 	if (ret->foreign)
 		why = "another host has written to the volume since";
+	else if (arena_spilled(&v->arena) == FMT_ARENA_LOST)
+		why = "an earlier start ended before it could say what it had found";
 	else if (!adoptable(v, walk))
 		why = "the arena's index is damaged";
 	if (why) {

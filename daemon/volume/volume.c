@@ -205,7 +205,10 @@ void volume_resumed(struct volume *v)
 {
 	int err;
 
-	if (!vol_serving(v) || v->seen.epoch == v->epoch)
+	if (!vol_serving(v))
+		return;
+	arena_told(&v->arena);
+	if (v->seen.epoch == v->epoch)
 		return;
 	v->seen.epoch = v->epoch;
 	err = seen_save(v);

@@ -158,7 +158,8 @@ int volume_recover(struct volume *v, struct volume_recovery *ret);
 
 /*
  * The kernel knows what was recovered, or had nothing older: RESUME is through, or the devices are
- * new. Until then a daemon that dies leaves volume_recovery.foreign as it is.
+ * new. Until then a daemon that dies leaves volume_recovery.foreign as it is, and an arena that was
+ * not adopted will not be.
  */
 void volume_resumed(struct volume *v);
 

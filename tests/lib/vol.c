@@ -271,6 +271,8 @@ int vol_attach(struct vol *w, bool adopt)
 		return err;
 	}
 	volume_start(w->v);
+	if (!w->untold)
+		volume_resumed(w->v);
 	return 0;
 }
 

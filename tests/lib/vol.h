@@ -44,6 +44,7 @@ struct vol {
 	struct volume_env env;
 	struct volume_opts opts;
 	struct volume *v;
+	bool untold;			/* vol_attach() leaves volume_resumed() to the test */
 	struct volume_recovery rec;
 	void *arena;
 	uint64_t arena_len, data_off;

@@ -124,6 +124,7 @@ static void test_back_after_another(void **state)
 	write_one(&b, &m, 3);
 	assert_int_equal(vol_detach(&b), 0);
 
+	a.untold = true;
 	for (i = 0; i < 3; i++) {
 		assert_int_equal(vol_attach(&a, i != 1), 0);
 		assert_true(a.rec.foreign);

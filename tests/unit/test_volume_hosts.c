@@ -178,6 +178,7 @@ static void hosts_run(uint64_t seed, unsigned int faults_pm)
 	h[0].w.opts.checkpoint_segments = 3 + testrand_below(20);
 	vol_share(&h[1].w, &h[0].w);
 	for (i = 0; i < 2; i++) {
+		h[i].w.untold = true;
 		h[i].w.net.refuse_pm = faults_pm;
 		h[i].w.net.lose_pm = faults_pm;
 	}
