@@ -342,6 +342,12 @@ static int open_alone(const char *path, struct stat *st, uint64_t *ret_size)
 		*ret_size = (uint64_t)st->st_size;
 	if (!rc && S_ISBLK(st->st_mode))
 		*ret_size -= *ret_size % JDEV_BLOCK;
+	/*
+	 * It was for open() alone. Left there, io_uring of some kernels answers -EAGAIN, for ever,
+	 * where what lies below cannot do without waiting (dm-crypt, thin pools).
+	 */
+	if (!rc && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK))
+		rc = -errno;
 	if (rc) {
 		close(fd);
 		return rc;

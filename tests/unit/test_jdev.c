@@ -407,6 +407,8 @@ static void durable(void **state)
 	free(real);
 	assert_int_equal(flags & O_DSYNC, O_DSYNC);
 	assert_int_equal(flags & O_DIRECT, O_DIRECT);
+	/* in the ring, -EAGAIN would be the answer where the kernel has to wait */
+	assert_int_equal(flags & O_NONBLOCK, 0);
 }
 
 static int open_rc(struct fix *f, const char *path)
