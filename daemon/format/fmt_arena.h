@@ -81,8 +81,8 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 
 /*
  * Numbers up to here may have no entry though they are acknowledged: the journal has them;
- * FMT_ARENA_LOST: of no number it is known. One word behind the header proper, so that it is changed
- * in one store.
+ * FMT_ARENA_LOST: of no number it is known. One word behind the header proper, so that it is
+ * changed in one store.
  */
 #define FMT_ARENA_LOST	(~0ull)
 uint64_t fmt_arena_spilled(const void *hdr);

@@ -530,7 +530,9 @@ static void test_rot_is_not_the_end(void **state)
 	end(&t);
 }
 
-/* The first sector of the group under way does not get there, all others do; then the power goes. */
+/*
+ * The first sector of the group under way does not get there, all others do; then the power goes.
+ */
 static void cut_without_first_sector(struct vol *w)
 {
 	struct jdev_req *r = list_first_entry(&w->jdisk->queue, struct jdev_req, link);
@@ -545,7 +547,9 @@ static void cut_without_first_sector(struct vol *w)
 	w->jdisk->gone = false;
 }
 
-/* What was durable before a torn group was in the store, and not in the ring: nothing is missing. */
+/*
+ * What was durable before a torn group was in the store, and not in the ring: nothing is missing.
+ */
 static void test_torn_behind_the_store(void **state)
 {
 	struct vol_io *x = vol_io_new();

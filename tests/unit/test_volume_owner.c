@@ -304,7 +304,9 @@ static void test_head_behind(void **state)
 static int (*real_wait)(void *ctx, const bool *done);
 static struct vol *racer;
 
-/* Once its head is there, the attach stands still while @racer attaches and detaches three times. */
+/*
+ * Once its head is there, the attach stands still while @racer attaches and detaches three times.
+ */
 static int wait_and_race(void *ctx, const bool *done)
 {
 	struct vol *w = ctx, *r = racer;
