@@ -43,6 +43,7 @@ void host_init(struct host *h, struct sim *s, unsigned int no, struct vol *share
 	else
 		vol_init(&h->w, s->seed, s->sc.nr_devs, (uint64_t)SIM_BLOCKS * IO_BLOCK_SIZE);
 	h->w.check = false; /* world_step() does */
+	h->w.untold = true; /* a daemon may die before its kernel is told */
 	h->w.env.wait = world_fiber_wait;
 	h->w.answered = load_answered;
 	h->w.net.mutated = oracle_mutated;
@@ -52,9 +53,9 @@ void host_init(struct host *h, struct sim *s, unsigned int no, struct vol *share
 
 void host_end(struct host *h)
 {
-	load_drop(h);
 	h->w.net.mutated = NULL;
 	vol_end(&h->w);
+	load_drop(h);
 	branch_free(&h->br);
 	branch_free(&h->found);
 	fiber_free(&h->fiber);
@@ -265,7 +266,6 @@ void host_die(struct host *h, bool power)
 		s->st->kills++;
 	h->dying = true;
 	h->frozen = false;
-	load_drop(h);
 	if (h->fiber.live && h->fiber.done) {
 		h->fiber.kill = true;
 		while (h->fiber.live)
@@ -273,6 +273,8 @@ void host_die(struct host *h, bool power)
 	}
 	if (h->w.v)
 		vol_kill(&h->w);
+	/* only now: until it is freed the volume may look at what READs wait for */
+	load_drop(h);
 	h->dying = false;
 	gone(h);
 	if (power || superseded)
