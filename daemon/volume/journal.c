@@ -27,6 +27,7 @@
 
 #define GROUP_MAX_BLOCKS 1024u /* of payload: 4 MiB */
 #define GROUP_MAX_RECS	 64u
+#define BUF_STEP	 65536u
 #define TRIM_BYTES	 (64ull << 20) /* the superblock follows when so much is given up */
 
 /* One WRITE: records that follow each other, and perhaps the pad that ends a lap. */
@@ -238,7 +239,6 @@ static void group_free(struct journal_group *g)
 	for (i = 0; i < g->nr_pins; i++)
 		arena_unpin(&v->arena, g->pins[i]);
 	g->j->mem -= g->mem;
-	free(g->req.buf);
 	free(g->ops);
 	free(g->blocks);
 	free(g->pins);
@@ -487,12 +487,31 @@ static void on_group(struct jdev_req *req)
 	volume_pump(v);
 }
 
+/*
+ * The buffer stays for the next group: memory that is new each time costs more than what it is
+ * filled with, a fault a page. -ENOMEM.
+ */
+static int buf_grow(struct journal *j, uint32_t len)
+{
+	uint32_t cap = (len + BUF_STEP - 1) / BUF_STEP * BUF_STEP;
+	void *p;
+
+	if (len <= j->buf_cap)
+		return 0;
+	if (posix_memalign(&p, JDEV_BLOCK, cap))
+		return -ENOMEM;
+	free(j->buf);
+	j->buf = p;
+	j->mem += cap - j->buf_cap;
+	j->buf_cap = cap;
+	return 0;
+}
+
 /* -ENOMEM; -ENOSPC. */
 static int group_start(struct journal *j, uint64_t from)
 {
 	struct journal_group *g = group_new(j, from);
 	uint32_t len;
-	void *p;
 
 	if (!g)
 		return -ENOMEM;
@@ -502,17 +521,15 @@ static int group_start(struct journal *j, uint64_t from)
 		group_free(g);
 		return -ENOSPC;
 	}
-	if (refs_grow(j, g->nr) || posix_memalign(&p, JDEV_BLOCK, len)) {
+	if (refs_grow(j, g->nr) || buf_grow(j, len)) {
 		group_free(g);
 		return -ENOMEM;
 	}
-	g->mem += len;
-	j->mem += len;
 	j->group = g;
 	g->req = (struct jdev_req){
 		.op = JDEV_WRITE,
 		.off = FMT_JOURNAL_RING_OFF + g->pos % j->ring_len,
-		.buf = p,
+		.buf = j->buf,
 		.len = len,
 		.prepare = prepare,
 		.done = on_group,
@@ -649,6 +666,7 @@ void journal_free(struct journal *j)
 		return;
 	if (j->group)
 		group_free(j->group);
+	free(j->buf);
 	free(j->sb_buf);
 	free(j->refs);
 	free(j);

@@ -69,7 +69,9 @@ struct journal {
 	uint64_t written;
 	struct journal_ref *refs;	/* a ring of cap_refs places */
 	uint32_t ref_head, nr_refs, cap_refs;
-	struct journal_group *group;	/* under way */
+	struct journal_group *group;	/* under way ... */
+	uint8_t *buf;			/* ... and its bytes; buf_cap of them */
+	uint32_t buf_cap;
 	struct jdev_req sb_req;		/* superblock under way ... */
 	struct fmt_journal_sb sb_next;	/* ... and what it says */
 	uint8_t *sb_buf;		/* NULL: none is under way */
@@ -78,7 +80,7 @@ struct journal {
 	bool full;			/* a group waits for room */
 	struct list_head pins;		/* of records that are being read */
 	uint64_t spill_to;		/* numbers up to here are wanted in the ring (spill.c) */
-	uint64_t mem;			/* of group and refs */
+	uint64_t mem;			/* of group, its buffer and refs */
 	uint64_t groups, records, bytes;	/* durable ones */
 };
 
