@@ -89,8 +89,9 @@ struct block_aad {
 };
 static_assert(sizeof(struct block_aad) == 64, "journal block AAD");
 
-static_assert(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES == 24, "nonce");
-static_assert(crypto_aead_xchacha20poly1305_ietf_ABYTES == FMT_TAG_LEN, "tag");
+static_assert(crypto_aead_chacha20poly1305_ietf_NPUBBYTES == 12, "nonce");
+static_assert(crypto_core_hchacha20_INPUTBYTES == sizeof(((struct rec_disk *)0)->nonce), "nonce");
+static_assert(crypto_aead_chacha20poly1305_ietf_ABYTES == FMT_TAG_LEN, "tag");
 static_assert(FMT_JOURNAL_MAX_BLOCKS * 4096u == 1u << 20, "one WRITE fits");
 
 /* ---- superblock -------------------------------------------------------------------------- */
@@ -341,12 +342,22 @@ static int op_unpack(struct fmt_journal_op *o, const uint8_t *p)
 	return fmt_is_zero(d.rsvd, sizeof(d.rsvd)) ? 0 : -EBADMSG;
 }
 
-static void nonce_of(uint8_t nonce[24], const struct rec_disk *d, uint64_t index)
+/*
+ * XChaCha20-Poly1305 under nonce | index, in its two steps: the first, which derives a key from the
+ * first 16 bytes of the nonce, is the same for all of a record and is made once.
+ */
+static void subkey(uint8_t out[FMT_KEY_LEN], const struct rec_disk *d,
+		   const uint8_t key[FMT_KEY_LEN])
+{
+	crypto_core_hchacha20(out, d->nonce, key, NULL);
+}
+
+static void nonce_of(uint8_t nonce[12], uint64_t index)
 {
 	le64 v = le_64(index);
 
-	memcpy(nonce, d->nonce, sizeof(d->nonce));
-	memcpy(nonce + sizeof(d->nonce), v.b, sizeof(v.b));
+	memset(nonce, 0, 4);
+	memcpy(nonce + 4, v.b, sizeof(v.b));
 }
 
 /* Of the header all but the tag itself and the checksum, which covers the tag. */
@@ -363,10 +374,10 @@ static void seal_table(uint8_t *out, uint8_t tag[FMT_TAG_LEN], const struct rec_
 		       const uint8_t *table, uint32_t len, const uint8_t key[FMT_KEY_LEN])
 {
 	struct rec_disk aad = table_aad(d);
-	uint8_t nonce[24];
+	uint8_t nonce[12];
 
-	nonce_of(nonce, d, 0);
-	crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+	nonce_of(nonce, 0);
+	crypto_aead_chacha20poly1305_ietf_encrypt_detached(
 		out, tag, NULL, table, len, (const uint8_t *)&aad, sizeof(aad), NULL, nonce, key);
 }
 
@@ -377,7 +388,7 @@ struct block_walk {
 	uint32_t index; /* of the block in the record, and below in its operation */
 	uint32_t at;
 	struct block_aad aad;
-	uint8_t nonce[24];
+	uint8_t nonce[12];
 };
 
 static void walk_begin(struct block_walk *w, const struct rec_disk *d,
@@ -399,7 +410,7 @@ static void walk_next(struct block_walk *w)
 	w->aad.dev = le_32(w->op->dev);
 	w->aad.lba = le_64(w->op->lba + w->at);
 	w->aad.wno = le_64(w->op->wno);
-	nonce_of(w->nonce, w->d, 1 + (uint64_t)w->index);
+	nonce_of(w->nonce, 1 + (uint64_t)w->index);
 	w->index++;
 	w->at++;
 }
@@ -410,7 +421,7 @@ int fmt_journal_seal(uint8_t *out, struct fmt_journal_rec *r, const struct fmt_j
 		     const uint8_t *const *blocks, const uint8_t uuid[16],
 		     const uint8_t key[FMT_KEY_LEN])
 {
-	uint8_t table[MAX_TABLE], *p;
+	uint8_t table[MAX_TABLE], sub[FMT_KEY_LEN], *p;
 	struct block_walk w;
 	struct rec_disk d;
 
@@ -422,16 +433,17 @@ int fmt_journal_seal(uint8_t *out, struct fmt_journal_rec *r, const struct fmt_j
 		return -EINVAL;
 	rec_pack(&d, r, uuid);
 	randombytes_buf(d.nonce, sizeof(d.nonce));
+	subkey(sub, &d, key);
 	for (uint32_t i = 0; i < r->nr_ops; i++)
 		op_pack(table + i * FMT_JOURNAL_OP_LEN, &ops[i]);
 	walk_begin(&w, &d, ops);
 	for (uint32_t i = 0; i < r->nr_blocks; i++) {
 		walk_next(&w);
 		p = table + r->nr_ops * FMT_JOURNAL_OP_LEN + i * FMT_TAG_LEN;
-		crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+		crypto_aead_chacha20poly1305_ietf_encrypt_detached(
 			out + head_len(r) + (size_t)i * FMT_JOURNAL_BLOCK, p, NULL, blocks[i],
 			FMT_JOURNAL_BLOCK, (const uint8_t *)&w.aad, sizeof(w.aad), NULL, w.nonce,
-			key);
+			sub);
 	}
 	/*
 	 * The header holds a checksum over the table's ciphertext, and the table's tag covers the
@@ -440,12 +452,13 @@ int fmt_journal_seal(uint8_t *out, struct fmt_journal_rec *r, const struct fmt_j
 	 */
 	p = out + FMT_JOURNAL_HDR_LEN;
 	memset(p, 0, head_len(r) - FMT_JOURNAL_HDR_LEN);
-	seal_table(p, d.tag, &d, table, table_len(r), key);
+	seal_table(p, d.tag, &d, table, table_len(r), sub);
 	d.body_crc = le_32(crc32c(0, p, real_len(r) - FMT_JOURNAL_HDR_LEN));
-	seal_table(p, d.tag, &d, table, table_len(r), key);
+	seal_table(p, d.tag, &d, table, table_len(r), sub);
 	d.crc = le_32(crc32c(0, &d, offsetof(struct rec_disk, crc)));
 	fmt_hash16(r->hash, &d, sizeof(d));
 	memcpy(out, &d, sizeof(d));
+	sodium_memzero(sub, sizeof(sub));
 	return 0;
 }
 
@@ -481,12 +494,12 @@ static int open_table(uint8_t *table, struct fmt_journal_op *ops, const struct r
 		      const uint8_t key[FMT_KEY_LEN])
 {
 	struct rec_disk aad = table_aad(d);
-	uint8_t nonce[24];
+	uint8_t nonce[12];
 
-	nonce_of(nonce, d, 0);
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(table, NULL, in, table_len(r),
-								d->tag, (const uint8_t *)&aad,
-								sizeof(aad), nonce, key))
+	nonce_of(nonce, 0);
+	if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(table, NULL, in, table_len(r),
+							       d->tag, (const uint8_t *)&aad,
+							       sizeof(aad), nonce, key))
 		return -EBADMSG;
 	for (uint32_t i = 0; i < r->nr_ops; i++)
 		if (op_unpack(&ops[i], table + i * FMT_JOURNAL_OP_LEN))
@@ -502,7 +515,7 @@ int fmt_journal_open(struct fmt_journal_rec *ret, struct fmt_journal_op *ops, ui
 		     uint64_t pos, const uint8_t key[FMT_KEY_LEN])
 {
 	const uint8_t *in = p, *tags;
-	uint8_t table[MAX_TABLE];
+	uint8_t table[MAX_TABLE], sub[FMT_KEY_LEN];
 	struct fmt_journal_rec r;
 	struct block_walk w;
 	struct rec_disk d;
@@ -516,9 +529,10 @@ int fmt_journal_open(struct fmt_journal_rec *ret, struct fmt_journal_op *ops, ui
 	in += sizeof(d);
 	if (le_cpu32(d.body_crc) != crc32c(0, in, real_len(&r) - sizeof(d)))
 		return -EBADMSG;
-	rc = open_table(table, ops, &d, &r, in, key);
+	subkey(sub, &d, key);
+	rc = open_table(table, ops, &d, &r, in, sub);
 	if (rc)
-		return rc;
+		goto out;
 	in = (const uint8_t *)p + head_len(&r);
 	tags = table + r.nr_ops * FMT_JOURNAL_OP_LEN;
 	walk_begin(&w, &d, ops);
@@ -527,12 +541,16 @@ int fmt_journal_open(struct fmt_journal_rec *ret, struct fmt_journal_op *ops, ui
 
 		walk_next(&w);
 		/* Without room for the plaintext the tag alone is checked. */
-		if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+		if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(
 			    payload ? payload + off : NULL, NULL, in + off, FMT_JOURNAL_BLOCK,
 			    tags + (size_t)i * FMT_TAG_LEN, (const uint8_t *)&w.aad, sizeof(w.aad),
-			    w.nonce, key))
-			return -EBADMSG;
+			    w.nonce, sub)) {
+			rc = -EBADMSG;
+			goto out;
+		}
 	}
 	*ret = r;
-	return 0;
+out:
+	sodium_memzero(sub, sizeof(sub));
+	return rc;
 }
