@@ -51,6 +51,7 @@ struct jdev_uring {
 	int fd;
 	int wake_fd;
 	pthread_t thread;
+	unsigned int pending; /* guarded by the core lock */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t more;
@@ -104,10 +105,19 @@ static void submit(struct jdev *d, struct jdev_req *r)
 	assert(r->len && !(r->len % JDEV_BLOCK) && !(r->off % JDEV_BLOCK));
 	assert(r->off <= d->size && r->len <= d->size - r->off);
 	assert(!((uintptr_t)r->buf % JDEV_BLOCK));
+	u->pending++;
 	pthread_mutex_lock(&u->lock);
 	list_add_tail(&r->link, &u->queue);
 	wake(u);
 	pthread_mutex_unlock(&u->lock);
+}
+
+unsigned int jdev_uring_pending(const struct jdev *d)
+{
+	const struct jdev_uring *u = container_of(d, struct jdev_uring, dev);
+
+	assert(core_held(u->core));
+	return u->pending;
 }
 
 /* ---- the thread -------------------------------------------------------------------------- */
@@ -118,8 +128,10 @@ static void answer(struct jdev_uring *u, struct jdev_req *const *reqs, unsigned 
 	if (!n)
 		return;
 	core_lock(u->core);
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++) {
+		u->pending--;
 		reqs[i]->done(reqs[i]);
+	}
 	core_unlock(u->core);
 }
 

@@ -25,6 +25,9 @@ struct core;
  */
 int jdev_uring_open(struct jdev **ret, struct core *core, const char *path);
 
+/* Requests that have not ended. Core lock held. */
+unsigned int jdev_uring_pending(const struct jdev *d);
+
 /**
  * struct jdev_uring_new - what jdev_uring_create() makes
  * @path:	of the file, which must not be there, or of a block device

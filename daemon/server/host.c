@@ -365,7 +365,8 @@ static bool store_idle(const struct host *h)
 int host_settle(struct host *h)
 {
 	assert(core_held(&h->core));
-	while (!store_idle(h) || workq_pending(h->workq)) {
+	while (!store_idle(h) || workq_pending(h->workq) ||
+	       (h->journal && jdev_uring_pending(h->journal))) {
 		if (h->stop)
 			return -EINTR;
 		core_wait(&h->core, UINT64_MAX);

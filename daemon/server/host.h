@@ -120,7 +120,7 @@ void host_interrupt(struct host *h);
 /* Ends the timer: what waits for a time is not done any more. Without the core lock. */
 void host_stop_timer(struct host *h);
 
-/* Waits until nothing is under way in store and workers, 0, or -EINTR. Core lock held. */
+/* Waits until nothing is under way in store, journal and workers, 0, or -EINTR. Core lock held. */
 int host_settle(struct host *h);
 
 /*
