@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "store/url.h"
 
 #define HOST_MAX_WORKERS 4u
+#define HOST_MMAP_MIN	 (128 << 10)
 #define HOST_TICK_US	 1000u /* from one volume_tick() to the next, at least */
 
 static void say(char *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -196,12 +198,25 @@ static int open_store(struct host *h, const char *url, unsigned int flags, char 
 	return rc;
 }
 
+/*
+ * What a batch or a record of the journal takes goes back to the system when it is freed. By itself
+ * the allocator learns to keep such pieces, which then lie about in the heaps of all threads: as
+ * much again as is counted, and more.
+ */
+static void bound_heaps(void)
+{
+	mallopt(M_MMAP_THRESHOLD, HOST_MMAP_MIN);
+	mallopt(M_ARENA_MAX, 2);
+}
+
 int host_new(struct host **ret, const char *url, unsigned int flags, unsigned int workers,
 	     char *err)
 {
-	struct host *h = calloc(1, sizeof(*h));
+	struct host *h;
 	int rc;
 
+	bound_heaps();
+	h = calloc(1, sizeof(*h));
 	if (!h) {
 		snprintf(err, HOST_ERR_LEN, "out of memory");
 		return -ENOMEM;
