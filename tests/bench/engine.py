@@ -12,10 +12,14 @@ import sys
 
 # Figure: the least (+) or the most (-) that it may be.
 MUST_HOLD = {
+    "fsync_4k_vs_file": ("+", 0.70),
+    "fsync_4k_p99_vs_file": ("-", 1.5),
     "flush_store_requests": ("-", 2),
     "flush_vs_put": ("-", 1.5),
     "ingest_vs_upload": ("+", 0.85),
     "ingest_cpu_vs_codec": ("-", 1.3),
+    "ingest_cpu_journal_vs_codec": ("-", 1.6),
+    "randwrite_4k_vs_disk": ("+", 0.5),
     "write_amp_8k": ("-", 1.1),
     "puts_per_gib_4k": ("-", 160),
     "rss_vs_cap": ("-", 1.0),

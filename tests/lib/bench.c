@@ -2,6 +2,7 @@
 #include "lib/bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,7 +16,10 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "base/jdev_uring.h"
 #include "base/uuid.h"
+#include "format/fmt_journal.h"
+#include "lib/plain.h"
 #include "store/mem.h"
 #include "volume/keys.h"
 
@@ -83,6 +87,7 @@ void bench_make(struct bench_place *p, uint64_t dev_size)
 	struct bench b;
 
 	bench_must(sodium_init() >= 0);
+	p->journal = NULL;
 	bench_must(mkdtemp(dir) && (p->dir = strdup(dir)));
 	bench_must(!mem_new(&p->mem));
 	open_host(&b, p, (struct delay_conf){ 0 }, NULL);
@@ -94,6 +99,38 @@ void bench_make(struct bench_place *p, uint64_t dev_size)
 	host_stop_threads(b.host);
 	keys_free(b.keys);
 	host_free(b.host);
+}
+
+void bench_make_journal(struct bench_place *p, uint64_t size)
+{
+	struct fmt_journal_sb sb = { .generation = 1, .size = size, .host = "bench" };
+	struct keys_secret s = secret();
+	struct jdev_uring_new n = { .size = size };
+	char path[PLAIN_PATH];
+	struct bench b;
+	uint8_t *out;
+	int fd;
+
+	plain_path(path, "journal");
+	bench_must((p->journal = strdup(path)));
+	n.path = p->journal;
+	bench_must(!jdev_uring_create(&n));
+	out = bench_data(BENCH_RANDOM, FMT_JOURNAL_SB_LEN);
+	uuid_random(sb.journal);
+	open_host(&b, p, (struct delay_conf){ 0 }, NULL);
+	core_lock(&b.host->core);
+	bench_must(!keys_open(&b.keys, &b.host->env, &s));
+	core_unlock(&b.host->core);
+	bench_must(
+		!fmt_journal_sb_seal(out, &sb, keys_uuid(b.keys), keys_get(b.keys, KEYS_JOURNAL)));
+	host_stop_threads(b.host);
+	keys_free(b.keys);
+	host_free(b.host);
+	fd = open(p->journal, O_WRONLY | O_DSYNC | O_CLOEXEC);
+	bench_must(fd >= 0 &&
+		   pwrite(fd, out, FMT_JOURNAL_SB_LEN, 0) == (ssize_t)FMT_JOURNAL_SB_LEN);
+	close(fd);
+	bench_data_free(out, FMT_JOURNAL_SB_LEN);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -108,6 +145,9 @@ void bench_unmake(struct bench_place *p)
 {
 	nftw(p->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(p->dir);
+	if (p->journal)
+		unlink(p->journal);
+	free(p->journal);
 	store_close(p->mem);
 }
 
@@ -116,9 +156,12 @@ void bench_start(struct bench *b, struct bench_place *p, struct delay_conf conf,
 {
 	struct keys_secret s = secret();
 	uint64_t total, data_off, began;
+	char err[HOST_ERR_LEN];
 	int rc;
 
 	open_host(b, p, conf, clock);
+	if (p->journal && host_open_journal(b->host, p->journal, err))
+		bench_failed(__FILE__, __LINE__, err);
 	volume_arena_size(o, &total, &data_off);
 	bench_must(!region_make(&b->region, total));
 	b->sink = (struct sink){ sink_submit, sink_release, sink_starved, NULL, b };

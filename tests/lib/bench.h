@@ -44,15 +44,22 @@ struct bench {
 	struct delay_count puts; /* of all its life; set by bench_stop() */
 };
 
-/* Objects and state folder of one volume: its life goes on when a daemon's has ended. */
+/* Objects, state folder and journal of one volume: its life goes on when a daemon's has ended. */
 struct bench_place {
 	struct store *mem;
 	char *dir;
+	char *journal; /* path; NULL: there is none */
 };
 
 /* Makes a volume with one device of @dev_size bytes, without any delay. */
 void bench_make(struct bench_place *p, uint64_t dev_size);
 void bench_unmake(struct bench_place *p);
+
+/*
+ * Makes the volume's journal, @size bytes on the disk of plain.h, as `zerofs journal create` does.
+ * bench_start() opens it; volume_opts.flush_local is the caller's.
+ */
+void bench_make_journal(struct bench_place *p, uint64_t size);
 
 /* Attaches. @clock: NULL is the system's; else time is the caller's, who calls volume_tick(). */
 void bench_start(struct bench *b, struct bench_place *p, struct delay_conf conf,
