@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=build/bench/engine.run
-rm -rf "$out"
+rm -rf "$out" build/bench/journal.[0-9]* build/bench/plain.[0-9]* # of a run that was broken off, too
 mkdir -p "$out"
 jobs=${JOBS:-flush fsync ingest random randwrite outage attach}
 echo "bench-engine: $jobs; some eight minutes. The store: PUT 60 ms, GET 30 ms, 90 MB/s a connection, any number of connections"
