@@ -199,8 +199,10 @@ static bool start(struct world *w, int arena_fd, bool adopt)
 	must(!host_start_timer(w->host, w->volume));
 	core_lock(&w->host->core);
 	rc = volume_recover(w->volume, &w->rec);
-	if (!rc)
+	if (!rc) {
+		volume_resumed(w->volume);
 		volume_start(w->volume);
+	}
 	core_unlock(&w->host->core);
 	must(!rc);
 	return true;
