@@ -209,9 +209,7 @@ static void seg_end(struct golden *g, struct seg *x)
 		.table_len = x->s.table_len,
 		.nr_frames = x->s.nr_frames,
 		.data_blocks = x->s.data_blocks,
-		.live_blocks = x->s.data_blocks,
 		.object_len = x->s.object_len,
-		.live_bytes = FMT_FRAME_HDR_LEN * x->t.nr_frames,
 		.wno_first = x->s.wno_first,
 		.wno_last = x->s.wno_last,
 		.created_us = x->s.created_us,
@@ -257,6 +255,31 @@ static void finish_run(struct golden *g, struct fmt_run_writer *w, struct fmt_ru
 	buf_free(&b);
 }
 
+/* What of the segment the map names: block by block, frame by frame. */
+static void count_live(struct golden *g, struct fmt_segrec *r)
+{
+	struct {
+		uint32_t off, live, bytes;
+	} f[16] = { { 0, 0, 0 } };
+	uint32_t i, k;
+
+	for (i = 0; i < NR_DEVS * BLOCKS; i++) {
+		const struct place *p = &g->map[i / BLOCKS][i % BLOCKS];
+
+		if (!p->data || p->x.seq != r->seq)
+			continue;
+		for (k = 0; f[k].off && f[k].off != p->x.frame_off; k++)
+			;
+		assert_true(k < 16);
+		f[k].off = p->x.frame_off;
+		f[k].live++;
+		f[k].bytes = p->x.stored_len * f[k].live / p->x.frame_blocks;
+		r->live_blocks++;
+	}
+	for (k = 0; k < 16; k++)
+		r->live_bytes += f[k].bytes;
+}
+
 static void put_manifest(struct golden *g, uint64_t version, bool with_runs)
 {
 	struct fmt_dev devs[NR_DEVS] = {
@@ -286,8 +309,10 @@ static void put_manifest(struct golden *g, uint64_t version, bool with_runs)
 	if (with_runs) {
 		w = fmt_run_writer_new(uuid, version, FMT_RUN_SEGMENTS, 1, key);
 		assert_non_null(w);
-		for (unsigned int i = 0; i < g->nr_recs; i++)
+		for (unsigned int i = 0; i < g->nr_recs; i++) {
+			count_live(g, &g->recs[i]);
 			assert_int_equal(fmt_run_add_segrec(w, &g->recs[i]), 0);
+		}
 		finish_run(g, w, &runs[0]);
 		w = fmt_run_writer_new(uuid, version, FMT_RUN_EXTENTS, 1, key);
 		assert_non_null(w);
