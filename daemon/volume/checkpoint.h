@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checkpoint: the base map and the segment table as runs, a manifest that names them, a head that
- * names the manifest. Threads: core lock.
+ * Checkpoint: what has changed in the base map and in the segment table as runs, a manifest that
+ * names these and those before, a head that names the manifest. Threads: core lock.
  */
 #ifndef VOLUME_CHECKPOINT_H
 #define VOLUME_CHECKPOINT_H
@@ -10,6 +10,9 @@
 
 struct checkpoint;
 struct volume;
+
+/* So many deltas of a kind, and all its runs are written anew; at a clean end twice as many. */
+#define CHECKPOINT_RUNS	64u
 
 /* Starts one if enough segments were applied since the last. */
 void checkpoint_due(struct volume *v);

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "io.h"
+#include "volume/basemap.h"
 #include "volume/batch.h"
 #include "volume/checkpoint.h"
 #include "volume/contact.h"
@@ -137,24 +138,14 @@ static int apply_piece(struct volume *v, const struct batch *b, const struct bat
 			      .wno = p->wno,
 			      .nblocks = p->blocks,
 			      .delta = p->block };
-	int err = emap_reserve(&v->base, d, p->lba, p->blocks, p->kind == FMT_E_DATA);
 
-	if (err) {
-		emap_unreserve(&v->base, d, p->lba, p->blocks);
-		return err;
-	}
-	if (p->kind != FMT_E_DATA) {
-		emap_punch(&v->base, d, p->lba, p->blocks);
-		return 0;
-	}
+	if (p->kind != FMT_E_DATA)
+		return basemap_zero(v, d, p->lba, p->blocks, p->wno);
 	e.fblocks = f->blocks;
 	e.codec = f->codec;
 	e.pos = f->off;
 	e.stored = f->stored_len;
-	e.frame = p->frame;
-	emap_set(&v->base, d, p->lba, &e);
-	segtab_live(&v->segs, &e);
-	return 0;
+	return basemap_set(v, d, p->lba, &e);
 }
 
 static int apply_batch(struct volume *v, struct batch *b)
@@ -164,7 +155,7 @@ static int apply_batch(struct volume *v, struct batch *b)
 
 	if (b->seg_index == ~0u) {
 		segtab_rec(&rec, &b->seg);
-		err = segtab_append(&v->segs, &rec, b->nr_frames);
+		err = segtab_append(&v->segs, &rec);
 		if (err)
 			return err;
 		b->seg_index = v->segs.nr - 1;
@@ -198,7 +189,6 @@ void commit_apply(struct volume *v)
 		v->replay_from = b->seq + 1;
 		memcpy(v->replay_chain, b->seg.hash, sizeof(v->replay_chain));
 		v->segments_since++;
-		v->bytes_since += b->seg.object_len;
 		arena_trim(&v->arena, b->last_wno);
 		list_del(&b->link);
 		batch_free(b);

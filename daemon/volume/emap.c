@@ -422,7 +422,8 @@ bool emap_find(struct emap_dev *d, uint64_t lba, uint32_t n, struct emap_ext *re
 	return true;
 }
 
-void emap_purge_owner(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t owner)
+/* Removes what is of batch @owner, or with @owner 0 the zeroes up to @wno. */
+static void purge(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t owner, uint64_t wno)
 {
 	struct emap_leaf *l = emap_leaf(d, no);
 	uint32_t i, keep = 0;
@@ -431,8 +432,9 @@ void emap_purge_owner(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t 
 		return;
 	for (i = 0; i < l->nr; i++) {
 		const struct emap_ext *e = &l->ext[i];
+		bool goes = owner ? e->owner == owner : e->kind == EMAP_ZERO && e->wno <= wno;
 
-		if (e->kind == EMAP_FRAME || e->owner != owner) {
+		if (e->kind == EMAP_FRAME || !goes) {
 			l->ext[keep++] = *e;
 			continue;
 		}
@@ -443,6 +445,16 @@ void emap_purge_owner(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t 
 	l->nr = keep;
 	if (!keep)
 		leaf_remove(m, d, no);
+}
+
+void emap_purge_owner(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t owner)
+{
+	purge(m, d, no, owner, 0);
+}
+
+void emap_purge_zero(struct emap *m, struct emap_dev *d, uint64_t no, uint64_t wno)
+{
+	purge(m, d, no, 0, wno);
 }
 
 static int leaf_check(const struct emap_leaf *l)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Extent map: (device, block) -> where its bytes are, at 4 KiB granularity. The volume has two of
- * them with one leaf structure: the *base map* (the state at the commit point, EMAP_FRAME only)
- * and the *overlay* (all that is acknowledged beyond it, the other kinds).
+ * them with one leaf structure: the *base map* (the state at the commit point: EMAP_FRAME, and
+ * EMAP_ZERO where older runs may say otherwise) and the *overlay* (all that is acknowledged beyond
+ * it: the other kinds).
  *
  * A leaf covers EMAP_LEAF_BLOCKS blocks (4 MiB) and holds a sorted array of extents; leaves hang in
  * a radix tree per device, so a range costs what it touches and not what it spans. No extent
@@ -39,7 +40,6 @@ enum emap_kind {
  * @pos:	PAGE: page of the data region; JOURNAL: block of the ring; FRAME: byte offset of the
  *      	frame in its object
  * @stored:	FRAME: bytes of the frame in the object
- * @frame:	FRAME: its number
  * @wno:	sequence number of the write that made it
  */
 struct emap_ext {
@@ -52,7 +52,6 @@ struct emap_ext {
 	uint32_t owner;
 	uint32_t pos;
 	uint32_t stored;
-	uint32_t frame;
 	uint64_t wno;
 };
 
@@ -67,7 +66,8 @@ _Static_assert(sizeof(struct emap_ext) == 32, "extents make up most of the memor
  */
 struct emap_leaf {
 	uint32_t nr, cap;
-	uint32_t mark;			/* overlay: the batch that last listed this leaf */
+	/* overlay: the batch that last listed this leaf; base: the checkpoint for which it was */
+	uint32_t mark;
 	struct emap_ext ext[];
 };
 
@@ -139,6 +139,9 @@ void emap_purge_owner(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t 
  */
 void emap_to_journal(struct emap_dev *d, uint64_t lba, uint32_t n, uint32_t owner, uint64_t wno,
 		     uint32_t pos);
+
+/* Removes the EMAP_ZERO extents of leaf @no that are of @wno or older, without the callback. */
+void emap_purge_zero(struct emap *m, struct emap_dev *d, uint64_t no, uint64_t wno);
 
 /* Cuts *e down to the @n blocks from its @skip-th on. */
 void emap_cut(struct emap_ext *e, uint32_t skip, uint32_t n);

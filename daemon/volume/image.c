@@ -131,7 +131,7 @@ static int load_segrec(struct volume *v, const struct fmt_segrec *r)
 {
 	if (r->gc || r->flags)
 		return -EPROTONOSUPPORT;
-	return segtab_append(&v->segs, r, 0);
+	return segtab_load(&v->segs, r);
 }
 
 static int load_block(struct volume *v, const struct fmt_run_index *x, uint32_t no,
@@ -186,31 +186,22 @@ static void complain(struct volume *v, const char *name, int err)
 		notice_say(&v->env, NOTICE_ERR, "object %s: made by a later version", name);
 }
 
-/* Notes the image's objects: checkpoints must not sweep them away. */
-static int load_runs(struct volume *v, const struct fmt_manifest *m, const char *manifest_name)
+static int load_runs(struct volume *v, const struct fmt_manifest *m)
 {
-	struct vol_image *img = &v->image[0];
 	uint32_t i, kind;
 	int err = 0;
 
-	img->names = calloc(m->nr_runs + 1, sizeof(*img->names));
-	if (!img->names)
-		return -ENOMEM;
-	img->version = m->version;
 	for (kind = FMT_RUN_SEGMENTS; kind >= FMT_RUN_EXTENTS && !err; kind--) {
 		for (i = 0; i < m->nr_runs && !err; i++) {
-			char *name = img->names[img->nr];
+			char name[FMT_NAME_MAX];
 
 			if (m->runs[i].kind != kind)
 				continue;
 			fmt_name_run(name, m->runs[i].version, m->runs[i].id);
 			err = load_run(v, &m->runs[i], name);
 			complain(v, name, err);
-			img->nr++;
-			img->bytes += m->runs[i].len;
 		}
 	}
-	memcpy(img->names[img->nr++], manifest_name, FMT_NAME_MAX);
 	return err;
 }
 
@@ -239,13 +230,15 @@ int image_load(struct volume *v, const struct fmt_head *h)
 		err = name_devices(v, &m);
 	complain(v, name, err);
 	if (!err)
-		err = load_runs(v, &m, name);
+		err = load_runs(v, &m);
 	if (!err) {
-		err = segtab_count(&v->segs, &v->base);
-		if (!err && v->base.blocks != m.mapped_blocks)
+		if (segtab_check(&v->segs, &v->base) || v->base.blocks != m.mapped_blocks)
 			err = -EBADMSG;
 		complain(v, name, err);
 	}
+	v->image[0] = (struct vol_image){ m.version, m.id, m.runs, m.nr_runs };
+	v->saved_wno = m.last_wno;
+	m.runs = NULL;
 	fmt_manifest_free(&m);
 	return err;
 }

@@ -202,7 +202,7 @@ static int look_up(struct volume *v, struct plan *p)
 			}
 			continue;
 		}
-		if (!emap_find(base, lba, e.nblocks, &e)) {
+		if (!emap_find(base, lba, e.nblocks, &e) || e.kind == EMAP_ZERO) {
 			add_zero(io, e.nblocks);
 			continue;
 		}

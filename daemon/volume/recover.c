@@ -327,12 +327,8 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 		err = image_load(v, &v->head);
 	if (err == -ENOENT && v->epoch && overtaken(v))
 		err = -ESTALE;
-	if (!err) {
-		/* from here on the account of live blocks is kept */
-		v->base.drop = recover_dropped;
-		v->base.drop_ctx = &v->segs;
+	if (!err)
 		err = replay_walk(v, &walk);
-	}
 	if (err)
 		return err == -ENOENT && v->epoch ? -ENODATA : err;
 	v->applied_wno = v->committed_wno;
@@ -363,9 +359,4 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	ret->segments_replayed = walk.segments;
 	ret->epoch = v->epoch;
 	return 0;
-}
-
-void recover_dropped(void *ctx, const struct emap_ext *piece)
-{
-	segtab_dead(ctx, piece);
 }

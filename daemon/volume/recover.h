@@ -5,14 +5,10 @@
 #ifndef VOLUME_RECOVER_H
 #define VOLUME_RECOVER_H
 
-struct emap_ext;
 struct volume;
 struct volume_recovery;
 
 /* As volume_recover(). The arena is set. After an error the volume can only be freed. [waits] */
 int recover_run(struct volume *v, struct volume_recovery *ret);
-
-/* The base map's drop callback; @ctx: the segment table. */
-void recover_dropped(void *ctx, const struct emap_ext *piece);
 
 #endif

@@ -24,6 +24,7 @@
 #include "base/crc32c.h"
 #include "format/fmt_name.h"
 #include "format/fmt_seg.h"
+#include "volume/basemap.h"
 #include "volume/contact.h"
 #include "volume/journal.h"
 #include "volume/jreplay.h"
@@ -138,35 +139,20 @@ static int apply_data(struct volume *v, const struct fmt_table *t, const struct 
 		.kind = EMAP_FRAME,
 		.owner = v->segs.nr - 1,
 		.wno = e->wno,
+		.nblocks = e->blocks,
+		.delta = e->block,
 		.fblocks = f->blocks,
 		.codec = f->codec,
 		.pos = f->off,
 		.stored = f->stored_len,
-		.frame = e->frame,
 	};
-	uint32_t skip = 0;
-	int err;
 
-	while (skip < e->blocks) {
-		uint64_t lba = e->lba + skip;
-		uint32_t room = EMAP_LEAF_BLOCKS - (lba & (EMAP_LEAF_BLOCKS - 1));
-
-		x.nblocks = e->blocks - skip < room ? e->blocks - skip : room;
-		x.delta = e->block + skip;
-		err = emap_reserve(&v->base, d, lba, x.nblocks, true);
-		if (err)
-			return err;
-		emap_set(&v->base, d, lba, &x);
-		segtab_live(&v->segs, &x);
-		skip += x.nblocks;
-	}
-	return 0;
+	return basemap_set(v, d, e->lba, &x);
 }
 
 static int apply_entry(struct volume *v, const struct fmt_table *t, const struct fmt_entry *e)
 {
 	struct emap_dev *d;
-	int err;
 
 	if (e->kind == FMT_E_VOID)
 		return 0;
@@ -177,10 +163,7 @@ static int apply_entry(struct volume *v, const struct fmt_table *t, const struct
 		return -EBADMSG;
 	if (e->kind == FMT_E_DATA)
 		return apply_data(v, t, e, d);
-	err = emap_reserve(&v->base, d, e->lba, e->blocks, false);
-	if (!err)
-		emap_punch(&v->base, d, e->lba, e->blocks);
-	return err;
+	return basemap_zero(v, d, e->lba, e->blocks, e->wno);
 }
 
 static int apply(struct walk *w, const struct fmt_seg *seg, const struct sio *s)
@@ -203,7 +186,7 @@ static int apply(struct walk *w, const struct fmt_seg *seg, const struct sio *s)
 	if (err)
 		return err == -EBADMSG ? complain(w, "its table is damaged", err) : err;
 	segtab_rec(&rec, seg);
-	err = segtab_append(&v->segs, &rec, seg->nr_frames);
+	err = segtab_append(&v->segs, &rec);
 	for (i = 0; !err && i < t.nr_entries; i++)
 		err = apply_entry(v, &t, &t.entries[i]);
 	fmt_table_free(&t);
@@ -319,7 +302,6 @@ static int take_object(struct walk *w, struct sio *s)
 	v->committed_wno = seg.wno_last;
 	v->replay_from = seg.seq + 1;
 	memcpy(v->replay_chain, seg.hash, sizeof(v->replay_chain));
-	v->bytes_since += seg.object_len;
 	w->out->segments++;
 	w->seq++;
 	return 0;

@@ -3,8 +3,8 @@
  * The segment table: see segtab.h.
  *
  * A frame's live bytes are stored length * live blocks / blocks, rounded down, and a segment's are
- * the sum over its frames. That is exact under any order of overwrites because each frame's count
- * of live blocks is kept.
+ * the sum over its frames. A frame lies in one range of 32 blocks at most, so its live blocks are
+ * counted in the map, before and after each change.
  */
 #include "volume/segtab.h"
 
@@ -17,44 +17,86 @@
 void segtab_init(struct segtab *t)
 {
 	memset(t, 0, sizeof(*t));
+	t->gen = 1;
 }
 
 void segtab_free(struct segtab *t)
 {
-	uint32_t i;
-
-	for (i = 0; i < t->nr; i++)
-		free(t->ents[i].live);
 	free(t->ents);
 	segtab_init(t);
 }
 
-int segtab_append(struct segtab *t, const struct fmt_segrec *rec, uint32_t nr_frames)
+static int grow(struct segtab *t)
+{
+	uint32_t cap = t->cap ? t->cap + t->cap / 2 : 64;
+	struct segtab_ent *e;
+
+	if (t->nr < t->cap)
+		return 0;
+	e = realloc(t->ents, cap * sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	t->heap_bytes += (cap - t->cap) * sizeof(*e);
+	t->ents = e;
+	t->cap = cap;
+	return 0;
+}
+
+int segtab_append(struct segtab *t, const struct fmt_segrec *rec)
 {
 	struct segtab_ent *e;
+	int err;
 
 	if (t->nr && t->ents[t->nr - 1].rec.seq >= rec->seq)
 		return -EBADMSG;
-	if (t->nr == t->cap) {
-		uint32_t cap = t->cap ? t->cap + t->cap / 2 : 64;
-
-		e = realloc(t->ents, cap * sizeof(*e));
-		if (!e)
-			return -ENOMEM;
-		t->heap_bytes += (cap - t->cap) * sizeof(*e);
-		t->ents = e;
-		t->cap = cap;
-	}
+	err = grow(t);
+	if (err)
+		return err;
 	e = &t->ents[t->nr];
-	e->rec = *rec;
-	e->nr_live = nr_frames;
-	e->live = calloc(nr_frames ? nr_frames : 1, 1);
-	if (!e->live)
-		return -ENOMEM;
-	t->heap_bytes += nr_frames;
+	*e = (struct segtab_ent){ .rec = *rec, .changed = t->gen };
 	t->stored_bytes += rec->object_len;
 	t->live_bytes += rec->live_bytes;
 	t->nr++;
+	return 0;
+}
+
+/* Where segment @seq is, or would be. */
+static uint32_t lower(const struct segtab *t, uint64_t seq)
+{
+	uint32_t lo = 0, hi = t->nr;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (t->ents[mid].rec.seq < seq)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+int segtab_load(struct segtab *t, const struct fmt_segrec *rec)
+{
+	uint32_t at = lower(t, rec->seq);
+	struct segtab_ent *e;
+	int err;
+
+	if (at < t->nr && t->ents[at].rec.seq == rec->seq) {
+		e = &t->ents[at];
+		t->stored_bytes -= e->rec.object_len;
+		t->live_bytes -= e->rec.live_bytes;
+	} else {
+		err = grow(t);
+		if (err)
+			return err;
+		e = &t->ents[at];
+		memmove(e + 1, e, (t->nr - at) * sizeof(*e));
+		t->nr++;
+	}
+	*e = (struct segtab_ent){ .rec = *rec };
+	t->stored_bytes += rec->object_len;
+	t->live_bytes += rec->live_bytes;
 	return 0;
 }
 
@@ -78,17 +120,9 @@ void segtab_rec(struct fmt_segrec *ret, const struct fmt_seg *s)
 
 uint32_t segtab_find(const struct segtab *t, uint64_t seq)
 {
-	uint32_t lo = 0, hi = t->nr;
+	uint32_t at = lower(t, seq);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (t->ents[mid].rec.seq < seq)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->nr && t->ents[lo].rec.seq == seq ? lo : ~0u;
+	return at < t->nr && t->ents[at].rec.seq == seq ? at : ~0u;
 }
 
 static uint64_t part(const struct emap_ext *e, uint32_t blocks)
@@ -96,27 +130,66 @@ static uint64_t part(const struct emap_ext *e, uint32_t blocks)
 	return (uint64_t)e->stored * blocks / e->fblocks;
 }
 
-static void change(struct segtab *t, const struct emap_ext *e, int sign)
+/*
+ * Blocks of the frame that @e, at @lba, is a part of, that the map names outside [from, to).
+ */
+static uint32_t frame_live(struct emap_dev *d, uint64_t lba, const struct emap_ext *e,
+			   uint64_t from, uint64_t to)
+{
+	uint64_t at = lba - e->delta, end = at + e->fblocks;
+	uint32_t live = 0;
+	struct emap_ext x;
+
+	if (end > d->nblocks)
+		end = d->nblocks;
+	while (at < end) {
+		if (at >= from && at < to) {
+			at = to;
+			continue;
+		}
+		if (emap_find(d, at, at < from && end > from ? from - at : end - at, &x) &&
+		    x.kind == EMAP_FRAME && x.owner == e->owner && x.pos == e->pos)
+			live += x.nblocks;
+		at += x.nblocks;
+	}
+	return live;
+}
+
+/* The live blocks of e's frame go from @before to @after. */
+static void change(struct segtab *t, const struct emap_ext *e, uint32_t before, uint32_t after)
 {
 	struct segtab_ent *s = &t->ents[e->owner];
-	uint8_t *live = &s->live[e->frame];
-	int64_t before = part(e, *live), diff;
+	uint64_t less = part(e, before), more = part(e, after);
 
-	*live += sign * e->nblocks;
-	diff = (int64_t)part(e, *live) - before;
-	s->rec.live_blocks += sign * e->nblocks;
-	s->rec.live_bytes += diff;
-	t->live_bytes += diff;
+	s->changed = t->gen;
+	if (s->rec.live_blocks < before || s->rec.live_bytes < less) {
+		/* a manifest's word that was not true: the segment is kept for good */
+		s->unsure = true;
+		return;
+	}
+	s->rec.live_blocks += after - before;
+	s->rec.live_bytes += more - less;
+	t->live_bytes += more - less;
 }
 
-void segtab_live(struct segtab *t, const struct emap_ext *e)
+void segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32_t n,
+		      const struct emap_ext *e)
 {
-	change(t, e, 1);
-}
+	uint64_t at = lba, end = lba + n;
+	struct emap_ext x;
 
-void segtab_dead(struct segtab *t, const struct emap_ext *e)
-{
-	change(t, e, -1);
+	for (; at < end; at += x.nblocks) {
+		if (emap_find(d, at, end - at, &x) && x.kind == EMAP_FRAME) {
+			uint32_t live = frame_live(d, at, &x, lba, at);
+
+			change(t, &x, live, live - x.nblocks);
+		}
+	}
+	if (e) {
+		uint32_t live = frame_live(d, lba, e, lba, end);
+
+		change(t, e, live, live + e->nblocks);
+	}
 }
 
 struct ref {
@@ -133,7 +206,7 @@ static int by_place(const void *x, const void *y)
 	return a->pos < b->pos ? -1 : a->pos > b->pos;
 }
 
-static struct ref *collect(struct emap *base)
+static struct ref *collect(struct emap *base, uint64_t *ret_nr)
 {
 	struct ref *r = malloc((base->extents + 1) * sizeof(*r));
 	uint64_t n = 0, no;
@@ -144,86 +217,21 @@ static struct ref *collect(struct emap *base)
 
 		for (no = 0; (l = emap_next_leaf(&base->devs[i], &no)); no++)
 			for (j = 0; j < l->nr; j++)
-				r[n++] = (struct ref){ l->ext[j].owner, l->ext[j].pos, &l->ext[j] };
+				if (l->ext[j].kind == EMAP_FRAME)
+					r[n++] = (struct ref){ l->ext[j].owner, l->ext[j].pos,
+							       &l->ext[j] };
 	}
 	if (r)
 		qsort(r, n, sizeof(*r), by_place);
+	*ret_nr = n;
 	return r;
-}
-
-/* Two extents of one frame must tell the same of it. */
-static int number_frames(const struct segtab *t, struct ref *r, uint64_t n)
-{
-	uint64_t i;
-
-	for (i = 0; i < n; i++) {
-		const struct emap_ext *p = i ? r[i - 1].e : NULL;
-		struct emap_ext *e = r[i].e;
-
-		e->frame = 0;
-		if (!i || r[i - 1].seg != r[i].seg)
-			continue;
-		e->frame = p->frame;
-		if (r[i - 1].pos != r[i].pos)
-			e->frame++;
-		else if (p->stored != e->stored || p->fblocks != e->fblocks || p->codec != e->codec)
-			return -EBADMSG;
-		if (e->frame >= t->ents[e->owner].rec.nr_frames)
-			return -EBADMSG;
-	}
-	return 0;
-}
-
-int segtab_count(struct segtab *t, struct emap *base)
-{
-	struct ref *r = collect(base);
-	uint64_t i, n = base->extents;
-	uint32_t k;
-	int err;
-
-	if (!r)
-		return -ENOMEM;
-	for (k = 0; k < t->nr; k++) {
-		t->ents[k].rec.live_blocks = 0;
-		t->ents[k].rec.live_bytes = 0;
-	}
-	t->live_bytes = 0;
-	err = number_frames(t, r, n);
-	for (i = 0; !err && i < n; i++) {
-		struct segtab_ent *s = &t->ents[r[i].seg];
-
-		/* the last extent of a segment has its highest frame number */
-		if ((i + 1 == n || r[i + 1].seg != r[i].seg)) {
-			uint32_t nr = r[i].e->frame + 1;
-			uint8_t *live = realloc(s->live, nr);
-
-			if (!live) {
-				err = -ENOMEM;
-				break;
-			}
-			memset(live, 0, nr);
-			t->heap_bytes += nr - s->nr_live;
-			s->live = live;
-			s->nr_live = nr;
-		}
-	}
-	for (i = 0; !err && i < n; i++) {
-		struct segtab_ent *s = &t->ents[r[i].seg];
-
-		if (s->live[r[i].e->frame] + r[i].e->nblocks > r[i].e->fblocks)
-			err = -EBADMSG;
-		else
-			segtab_live(t, r[i].e);
-	}
-	free(r);
-	return err;
 }
 
 int segtab_check(const struct segtab *t, struct emap *base)
 {
-	struct ref *r = collect(base);
-	uint64_t i, n = base->extents, sum = 0, seg_bytes = 0, blocks = 0, seg_blocks = 0;
+	uint64_t i, n, sum = 0, seg_bytes = 0, blocks = 0, seg_blocks = 0;
 	uint32_t frame_blocks = 0, k;
+	struct ref *r = collect(base, &n);
 	int bad = 0;
 
 	if (!r)
@@ -237,7 +245,7 @@ int segtab_check(const struct segtab *t, struct emap *base)
 		seg_blocks += e->nblocks;
 		if (last_of_frame) {
 			seg_bytes += part(e, frame_blocks);
-			bad |= t->ents[e->owner].live[e->frame] != frame_blocks;
+			bad |= frame_blocks > e->fblocks;
 			frame_blocks = 0;
 		}
 		if (last_of_seg) {

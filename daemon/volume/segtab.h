@@ -1,30 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The segment table: what the base map's extents point to. Ascending by seq, only ever appended to.
- * Keeps the exact account of live blocks and bytes per segment.
+ * Keeps the exact account of live blocks and bytes per segment: how much of a frame lives is looked
+ * up in the map when a part of it comes or goes.
  *
  * Threads: core lock; a worker may read it while the base map is frozen.
  */
 #ifndef VOLUME_SEGTAB_H
 #define VOLUME_SEGTAB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "format/fmt_run.h"
 #include "format/fmt_seg.h"
 
 struct emap;
+struct emap_dev;
 struct emap_ext;
 
 /**
  * struct segtab_ent - a segment
  * @rec:	as in the manifest; live_blocks and live_bytes are kept up to date
- * @live:	live blocks of each frame that the map may still name
+ * @changed:	segtab.gen when it last changed
+ * @unsure:	more of it has died than was said to live: the counts say nothing
  */
 struct segtab_ent {
 	struct fmt_segrec rec;
-	uint8_t *live;
-	uint32_t nr_live;
+	uint32_t changed;
+	bool unsure;
 };
 
 struct segtab {
@@ -32,16 +36,27 @@ struct segtab {
 	uint32_t nr, cap;
 	uint64_t live_bytes, stored_bytes;
 	uint64_t heap_bytes;
+	uint32_t gen;			/* of the checkpoint that will hold what changes now ... */
+	uint32_t saved_gen;		/* ... of the newest one that is durable */
 };
 
 void segtab_init(struct segtab *t);
 void segtab_free(struct segtab *t);
 
+/* Appends a segment without live blocks. -ENOMEM; -EBADMSG: not ascending. */
+int segtab_append(struct segtab *t, const struct fmt_segrec *rec);
+
 /*
- * Appends a segment without live blocks, frames numbered below @nr_frames. -ENOMEM; -EBADMSG: not
- * ascending.
+ * A record of a run, which later ones override: added, or put in the place of the one there is.
+ * -ENOMEM.
  */
-int segtab_append(struct segtab *t, const struct fmt_segrec *rec, uint32_t nr_frames);
+int segtab_load(struct segtab *t, const struct fmt_segrec *rec);
+
+/* Is it to be written by the next checkpoint? */
+static inline bool segtab_changed(const struct segtab *t, uint32_t i)
+{
+	return t->ents[i].changed > t->saved_gen;
+}
 
 /* The record of a segment whose header was opened or made. */
 void segtab_rec(struct fmt_segrec *ret, const struct fmt_seg *s);
@@ -49,17 +64,14 @@ void segtab_rec(struct fmt_segrec *ret, const struct fmt_seg *s);
 /* Index of segment @seq, ~0 = not there. */
 uint32_t segtab_find(const struct segtab *t, uint64_t seq);
 
-/* An extent (FRAME) has come into the base map, or left it. */
-void segtab_live(struct segtab *t, const struct emap_ext *e);
-void segtab_dead(struct segtab *t, const struct emap_ext *e);
-
 /*
- * After a manifest's extents have been put into @base: numbers the frames and counts what lives,
- * whatever the records said. -EBADMSG: extents of one frame contradict each other; -ENOMEM.
+ * Before [lba, lba + n) of the base map is overwritten: what it names there is dead. Then, before
+ * the frame's part *e (or NULL) is put there: that lives. All of the frames concerned is loaded.
  */
-int segtab_count(struct segtab *t, struct emap *base);
+void segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32_t n,
+		      const struct emap_ext *e);
 
-/* 0, or 1 if the counts are not what a scan of @base finds. For tests. */
+/* 0, or 1 if the counts are not what a scan of @base, all of it loaded, finds. For tests. */
 int segtab_check(const struct segtab *t, struct emap *base);
 
 #endif

@@ -21,6 +21,8 @@
  *  V6 a waiting flush's number is > what is durable (commit_durable_wno()).
  *  V8 dirty_bytes is the sum of what was written into the batches that are not committed.
  *  V7 memory counters (sealed, fetch) are the sums over what they count.
+ *  V8 the base map has no pages; a leaf with an extent beyond saved_wno is listed in dirty or
+ *     saving; no zero up to saved_wno is left in it.
  */
 #ifndef VOLUME_VOL_H
 #define VOLUME_VOL_H
@@ -31,6 +33,7 @@
 #include "format/fmt_state.h"
 #include "io.h"
 #include "volume/arena.h"
+#include "volume/basemap.h"
 #include "volume/cache.h"
 #include "volume/emap.h"
 #include "volume/segtab.h"
@@ -67,12 +70,11 @@ enum vol_state {
 	VOL_SUPERSEDED,
 };
 
-/* The objects of one manifest. */
+/* A manifest, and the runs that it names, oldest first. */
 struct vol_image {
-	uint64_t version;
-	char (*names)[64];
-	uint32_t nr;
-	uint64_t bytes;
+	uint64_t version, id;
+	struct fmt_run_ref *runs;
+	uint32_t nr_runs;
 };
 
 struct volume {
@@ -154,10 +156,12 @@ struct volume {
 	uint32_t sweeps;		/* requests of a sweep under way */
 	bool wake;			/* something has ended: volume_detach() looks again */
 	bool frozen;			/* base and segs are being read by a worker */
-	uint64_t segments_since;	/* applied since the last manifest ... */
-	uint64_t bytes_since;		/* ... and their length */
+	uint64_t segments_since;	/* applied since the last manifest */
 	/* of the newest manifest; of the one before, if this process knows it */
 	struct vol_image image[2];
+	uint64_t saved_wno;		/* the last number that the newest one holds */
+	/* leaves of the base map that it does not hold; those that a checkpoint is writing */
+	struct basemap_dirty dirty, saving;
 
 	uint64_t contact_us;		/* contact.h */
 

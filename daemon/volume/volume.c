@@ -486,6 +486,7 @@ void volume_free(struct volume *v)
 	journal_free(v->journal); /* unpins extents */
 	if (v->has_arena)
 		arena_free(&v->arena);
+	basemap_free(v);
 	segtab_free(&v->segs);
 	emap_free(&v->base);
 	emap_free(&v->overlay);

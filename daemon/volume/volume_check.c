@@ -115,6 +115,8 @@ int volume_check(struct volume *v)
 		bad = 140 + journal_check(v->journal);
 	if (!bad && cache_check(&v->cache))
 		bad = 120 + cache_check(&v->cache);
+	if (!bad)
+		bad = basemap_check(v);
 	if (!bad && !v->part_applied && segtab_check(&v->segs, &v->base))
 		bad = 130;
 	return bad;

@@ -9,11 +9,18 @@
 #include "volume/journal.h"
 #include "volume/vol.h"
 
+static uint64_t map_bytes(const struct volume *v)
+{
+	return v->base.bytes + v->overlay.bytes + v->segs.heap_bytes + v->dirty.bytes +
+	       v->saving.bytes +
+	       (v->image[0].nr_runs + v->image[1].nr_runs) * sizeof(*v->image[0].runs);
+}
+
 static uint64_t memory_used(const struct volume *v)
 {
-	return v->arena.geo.total_len + v->arena.heap_bytes + v->cache.heap_bytes + v->base.bytes +
-	       v->overlay.bytes + v->segs.heap_bytes + v->sealed_bytes + v->fetch_bytes +
-	       v->ckpt_bytes + v->batch_bytes + (v->journal ? v->journal->mem : 0) +
+	return v->arena.geo.total_len + v->arena.heap_bytes + v->cache.heap_bytes + map_bytes(v) +
+	       v->sealed_bytes + v->fetch_bytes + v->ckpt_bytes + v->batch_bytes +
+	       (v->journal ? v->journal->mem : 0) +
 	       (uint64_t)(v->nr_codecs + v->codecs_out) * CODEC_MEMORY;
 }
 
@@ -48,7 +55,7 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 	s.cache_bytes = v->cache.used_bytes;
 	s.cache_evictions = v->cache.evictions;
 	s.extents = v->base.extents + v->overlay.extents;
-	s.map_bytes = v->base.bytes + v->overlay.bytes + v->segs.heap_bytes;
+	s.map_bytes = map_bytes(v);
 	s.bufs_total = v->arena.nr_exts;
 	s.bufs_free = v->arena.nr_free;
 	s.bufs_posted = v->arena.nr_posted;
