@@ -75,6 +75,16 @@ static uint32_t room_in_leaf(uint64_t lba, uint64_t n)
 	return n < room ? (uint32_t)n : room;
 }
 
+/* Before [lba, lba + n) becomes *e, or with NULL zero: the account. */
+static void overwrite(struct volume *v, struct emap_dev *d, uint64_t lba, uint32_t n,
+		      const struct emap_ext *e)
+{
+	uint32_t dead = segtab_overwrite(&v->segs, d, lba, n, e);
+
+	v->mapped_blocks -= dead < v->mapped_blocks ? dead : v->mapped_blocks;
+	v->mapped_blocks += e ? n : 0;
+}
+
 int basemap_set(struct volume *v, struct emap_dev *d, uint64_t lba, const struct emap_ext *e)
 {
 	uint32_t skip, n;
@@ -85,31 +95,49 @@ int basemap_set(struct volume *v, struct emap_dev *d, uint64_t lba, const struct
 
 		n = room_in_leaf(lba + skip, e->nblocks - skip);
 		emap_cut(&part, skip, n);
-		err = prepare(v, d, lba + skip, n);
+		err = leaves_ready(v, d, lba + skip, n);
+		if (!err)
+			err = prepare(v, d, lba + skip, n);
 		if (err)
 			return err;
-		segtab_overwrite(&v->segs, d, lba + skip, n, &part);
+		overwrite(v, d, lba + skip, n, &part);
 		emap_set(&v->base, d, lba + skip, &part);
 	}
 	return 0;
 }
 
+/* [lba, lba + n) of leaf @no, which may be something else than zero. */
+static int zero_part(struct volume *v, struct emap_dev *d, uint64_t lba, uint32_t n, uint64_t wno)
+{
+	struct emap_ext e = { .kind = EMAP_ZERO, .nblocks = n, .wno = wno }, old;
+	int err = leaves_ready(v, d, lba, n);
+
+	if (err)
+		return err;
+	/* a hole reads as zero in all runs together, too */
+	if (!emap_find(d, lba, n, &old) && old.nblocks == n)
+		return 0;
+	err = prepare(v, d, lba, n);
+	if (err)
+		return err;
+	overwrite(v, d, lba, n, NULL);
+	emap_set(&v->base, d, lba, &e);
+	if (n == EMAP_LEAF_BLOCKS)
+		emap_shrink(&v->base, d, lba >> EMAP_LEAF_SHIFT);
+	return 0;
+}
+
 int basemap_zero(struct volume *v, struct emap_dev *d, uint64_t lba, uint64_t n, uint64_t wno)
 {
-	uint64_t end = lba + n, no = lba >> EMAP_LEAF_SHIFT;
+	uint64_t end = lba + n, no = lba >> EMAP_LEAF_SHIFT, last = (end - 1) >> EMAP_LEAF_SHIFT;
 
-	/* leaves that the map does not have read as zero already, in every run too */
-	for (; emap_next_leaf(d, &no) && no << EMAP_LEAF_SHIFT < end; no++) {
+	/* the others read as zero already */
+	for (; leaves_next(v, d, no, last, &no); no++) {
 		uint64_t first = no << EMAP_LEAF_SHIFT, from = first > lba ? first : lba;
-		struct emap_ext e = { .kind = EMAP_ZERO, .wno = wno };
-		int err;
+		int err = zero_part(v, d, from, room_in_leaf(from, end - from), wno);
 
-		e.nblocks = room_in_leaf(from, end - from);
-		err = prepare(v, d, from, e.nblocks);
 		if (err)
 			return err;
-		segtab_overwrite(&v->segs, d, from, e.nblocks, NULL);
-		emap_set(&v->base, d, from, &e);
 	}
 	return 0;
 }

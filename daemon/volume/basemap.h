@@ -43,8 +43,8 @@ struct basemap_leaf {
 void basemap_free(struct volume *v);	/* the lists; not the map */
 
 /*
- * [lba, lba + e->nblocks) is now *e, a part of one frame (EMAP_FRAME). -ENOMEM: some of it may be
- * set; the same call again is right.
+ * [lba, lba + e->nblocks) is now *e, a part of one frame (EMAP_FRAME). -ENOMEM; -EAGAIN: leaves are
+ * being loaded, see leaves_ready(). Some of it may be set then; the same call again is right.
  */
 int basemap_set(struct volume *v, struct emap_dev *d, uint64_t lba, const struct emap_ext *e);
 

@@ -22,13 +22,10 @@
 #include "volume/seal.h"
 #include "volume/vol.h"
 
-struct batch *batch_open(struct volume *v)
+static struct batch *batch_new(struct volume *v)
 {
-	struct batch *b = v->open;
+	struct batch *b = calloc(1, sizeof(*b));
 
-	if (b)
-		return b;
-	b = calloc(1, sizeof(*b));
 	if (!b)
 		return NULL;
 	list_init(&b->link);
@@ -38,7 +35,6 @@ struct batch *batch_open(struct volume *v)
 	if (++v->next_batch == 0)
 		v->next_batch = 1;
 	b->id = v->next_batch;
-	v->open = b;
 	return b;
 }
 
@@ -46,6 +42,13 @@ static void account(struct batch *b, uint64_t heap)
 {
 	b->v->batch_bytes += heap - b->heap;
 	b->heap = heap;
+}
+
+struct batch *batch_open(struct volume *v)
+{
+	if (!v->open)
+		v->open = batch_new(v);
+	return v->open;
 }
 
 static int leaves_grow(struct batch *b, uint64_t more)
@@ -77,33 +80,32 @@ static int voids_grow(struct batch *b)
 	return 0;
 }
 
-/* The first leaf in [from, last], or ~0. */
-static uint64_t next_leaf_of(struct emap_dev *d, uint64_t from, uint64_t last)
-{
-	return d && emap_next_leaf(d, &from) && from <= last ? from : ~0ull;
-}
-
-/* The first leaf in [from, last] that overlay or base has; false: none. */
+/*
+ * The first leaf in [from, last] that the overlay has, or where the base map may be something else
+ * than zero; false: none.
+ */
 static bool next_touched(struct volume *v, struct emap_dev *over, uint64_t from, uint64_t last,
 			 uint64_t *ret_no)
 {
-	uint64_t a, b;
+	uint64_t a = from, b;
 
 	if (from > last)
 		return false;
-	a = next_leaf_of(over, from, last);
-	b = next_leaf_of(emap_dev(&v->base, over->id), from, last);
+	if (!emap_next_leaf(over, &a))
+		a = ~0ull;
+	if (!leaves_next(v, emap_dev(&v->base, over->id), from, a < last ? a : last, &b))
+		b = ~0ull;
 	*ret_no = a < b ? a : b;
-	return *ret_no != ~0ull;
+	return *ret_no <= last;
 }
 
-int batch_reserve(struct volume *v, struct emap_dev *over, uint64_t lba, uint64_t n, bool fresh)
+static int reserve(struct volume *v, struct batch *b, struct emap_dev *over, uint64_t lba,
+		   uint64_t n, bool fresh)
 {
 	uint64_t no = lba >> EMAP_LEAF_SHIFT, last = (lba + n - 1) >> EMAP_LEAF_SHIFT, count = 0;
-	struct batch *b = batch_open(v);
-	int err = b ? 0 : -ENOMEM;
+	int err = 0;
 
-	if (fresh && !err) {
+	if (fresh) {
 		count = last - no + 1;
 		err = emap_reserve(&v->overlay, over, lba, n, true);
 	}
@@ -120,6 +122,13 @@ int batch_reserve(struct volume *v, struct emap_dev *over, uint64_t lba, uint64_
 	return err;
 }
 
+int batch_reserve(struct volume *v, struct emap_dev *over, uint64_t lba, uint64_t n, bool fresh)
+{
+	struct batch *b = batch_open(v);
+
+	return b ? reserve(v, b, over, lba, n, fresh) : -ENOMEM;
+}
+
 static void touch(struct batch *b, struct emap_dev *over, uint64_t no)
 {
 	struct emap_leaf *l = emap_leaf(over, no);
@@ -131,11 +140,43 @@ static void touch(struct batch *b, struct emap_dev *over, uint64_t no)
 	b->leaves[b->nr_leaves++] = (struct batch_leaf){ over->id, no };
 }
 
-static void add_part(struct volume *v, struct emap_dev *over, const struct emap_ext *e,
-		     uint64_t lba)
+static void add_part(struct volume *v, struct batch *b, struct emap_dev *over,
+		     const struct emap_ext *e, uint64_t lba)
 {
 	emap_set(&v->overlay, over, lba, e);
-	touch(v->open, over, lba >> EMAP_LEAF_SHIFT);
+	touch(b, over, lba >> EMAP_LEAF_SHIFT);
+}
+
+/* [lba, lba + n) becomes *e, leaf by leaf. */
+static void add_data(struct volume *v, struct batch *b, struct emap_dev *over,
+		     const struct emap_ext *e, uint64_t lba, uint64_t n)
+{
+	uint64_t skip, room;
+
+	for (skip = 0; skip < n; skip += room) {
+		struct emap_ext part = *e;
+
+		room = EMAP_LEAF_BLOCKS - ((lba + skip) & (EMAP_LEAF_BLOCKS - 1));
+		if (room > n - skip)
+			room = n - skip;
+		emap_cut(&part, skip, room);
+		add_part(v, b, over, &part, lba + skip);
+	}
+}
+
+/* [lba, lba + n) becomes the zero *e; leaves that neither map has read as zero already. */
+static void add_zero(struct volume *v, struct batch *b, struct emap_dev *over, struct emap_ext *e,
+		     uint64_t lba, uint64_t n)
+{
+	uint64_t end = lba + n, last = (end - 1) >> EMAP_LEAF_SHIFT, no = lba >> EMAP_LEAF_SHIFT;
+
+	for (; next_touched(v, over, no, last, &no); no++) {
+		uint64_t first = no << EMAP_LEAF_SHIFT, to = first + EMAP_LEAF_BLOCKS;
+		uint64_t from = first > lba ? first : lba;
+
+		e->nblocks = (to < end ? to : end) - from;
+		add_part(v, b, over, e, from);
+	}
 }
 
 /*
@@ -159,33 +200,18 @@ static void count_op(struct volume *v, uint64_t wno)
 void batch_add(struct volume *v, struct emap_dev *over, uint8_t kind, uint64_t lba, uint64_t n,
 	       uint32_t page, uint64_t wno)
 {
-	uint64_t end = lba + n, last = (end - 1) >> EMAP_LEAF_SHIFT, no = lba >> EMAP_LEAF_SHIFT;
 	struct emap_ext e = { .owner = v->open->id, .wno = wno };
 
 	if (kind == FMT_E_DATA) {
 		e.kind = v->open->parked ? EMAP_JOURNAL : EMAP_PAGE;
-		while (lba < end) {
-			uint64_t room = EMAP_LEAF_BLOCKS - (lba & (EMAP_LEAF_BLOCKS - 1));
-
-			e.nblocks = end - lba < room ? end - lba : room;
-			e.pos = page;
-			add_part(v, over, &e, lba);
-			page += e.nblocks;
-			lba += e.nblocks;
-		}
+		e.pos = page;
+		add_data(v, v->open, over, &e, lba, n);
 		v->open->raw_bytes += n << IO_BLOCK_SHIFT;
 		v->dirty_bytes += n << IO_BLOCK_SHIFT;
 	} else {
 		e.kind = EMAP_ZERO;
 		e.codec = kind;
-		/* leaves that neither map has read as zero already */
-		for (; next_touched(v, over, no, last, &no); no++) {
-			uint64_t first = no << EMAP_LEAF_SHIFT, to = first + EMAP_LEAF_BLOCKS;
-			uint64_t from = first > lba ? first : lba;
-
-			e.nblocks = (to < end ? to : end) - from;
-			add_part(v, over, &e, from);
-		}
+		add_zero(v, v->open, over, &e, lba, n);
 	}
 	count_op(v, wno);
 }
@@ -410,6 +436,85 @@ int batch_cut(struct volume *v)
 	b->seq = v->next_seq++;
 	list_add_tail(&b->link, &v->batches);
 	v->open = NULL;
+	/* they are there when it is committed */
+	leaves_prefetch(v, b->leaves, b->nr_leaves);
+	return 0;
+}
+
+/*
+ * ---- replayed segments ------------------------------------------------------------------------
+ */
+
+static int replay_entry(struct volume *v, struct batch *b, const struct fmt_entry *e)
+{
+	struct emap_dev *over = emap_dev(&v->overlay, e->dev);
+	struct emap_ext x = { .owner = b->id, .wno = e->wno };
+	int err = reserve(v, b, over, e->lba, e->blocks, e->kind == FMT_E_DATA);
+
+	if (err)
+		return err;
+	b->pieces[b->nr_pieces++] = (struct batch_piece){ .wno = e->wno,
+							  .lba = e->lba,
+							  .dev = e->dev,
+							  .blocks = e->blocks,
+							  .frame = e->frame,
+							  .kind = e->kind,
+							  .block = e->block };
+	if (e->kind == FMT_E_DATA) {
+		const struct fmt_frame *f = &b->frames[e->frame];
+
+		x.kind = EMAP_FRAME;
+		x.nblocks = e->blocks;
+		x.delta = e->block;
+		x.fblocks = f->blocks;
+		x.codec = f->codec;
+		x.pos = f->off;
+		x.stored = f->stored_len;
+		x.seg = b->seg_index;
+		add_data(v, b, over, &x, e->lba, e->blocks);
+	} else {
+		x.kind = EMAP_ZERO;
+		x.codec = e->kind;
+		add_zero(v, b, over, &x, e->lba, e->blocks);
+	}
+	return 0;
+}
+
+int batch_replayed(struct volume *v, const struct fmt_seg *seg, struct fmt_table *t,
+		   uint32_t seg_index)
+{
+	struct batch *b = batch_new(v);
+	uint32_t i;
+	int err = 0;
+
+	if (!b)
+		return -ENOMEM;
+	b->state = BATCH_COMMITTED;
+	b->replayed = true;
+	b->seq = seg->seq;
+	b->seg = *seg;
+	b->seg_index = seg_index;
+	b->first_wno = seg->wno_first;
+	b->last_wno = seg->wno_last;
+	b->frames = t->frames;
+	b->nr_frames = t->nr_frames;
+	t->frames = NULL;
+	b->pieces = malloc((t->nr_entries + 1) * sizeof(*b->pieces));
+	if (!b->pieces)
+		err = -ENOMEM;
+	for (i = 0; i < t->nr_entries && !err; i++)
+		if (t->entries[i].kind != FMT_E_VOID)
+			err = replay_entry(v, b, &t->entries[i]);
+	if (err) {
+		batch_purge(v, b);
+		batch_free(b);
+		return err;
+	}
+	if (b->nr_leaves)
+		qsort(b->leaves, b->nr_leaves, sizeof(*b->leaves), by_leaf);
+	account(b, b->cap_leaves * sizeof(*b->leaves) + t->nr_entries * sizeof(*b->pieces) +
+			   b->nr_frames * sizeof(*b->frames));
+	list_add_tail(&b->link, &v->batches);
 	return 0;
 }
 

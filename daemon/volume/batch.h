@@ -76,6 +76,7 @@ struct batch {
 	enum batch_state state;
 	bool urgent;			/* a FLUSH or FUA waits for it */
 	bool starved;			/* the kernel waits for its extents */
+	bool replayed;			/* an earlier owner's segment */
 	uint64_t first_wno, last_wno;
 	uint64_t opened_us;
 	/* DURABLE: when the PUT that made it was sent, 0 = not known */
@@ -128,7 +129,8 @@ struct batch *batch_open(struct volume *v);
 
 /*
  * Makes room so that the next batch_add() over [lba, lba + n) cannot fail: overlay leaves (for
- * @fresh all, else those that the overlay or the base map has) and the batch's list of them.
+ * @fresh all, else those that the overlay or the base map has, or may have to load) and the batch's
+ * list of them.
  * -ENOMEM.
  */
 int batch_reserve(struct volume *v, struct emap_dev *over, uint64_t lba, uint64_t n, bool fresh);
@@ -155,6 +157,14 @@ uint64_t batch_deadline(const struct volume *v);
 
 /* Cuts the open batch, which is dirty, and appends it to volume.batches. -ENOMEM: it stays open. */
 int batch_cut(struct volume *v);
+
+/*
+ * A segment of the log, seg_index in the table, whose entries are DATA, ZERO, DISCARD and VOID and
+ * lie on devices: it is in the overlay then, as what it is, and waits to be applied like a batch
+ * that was committed. Takes the table's frames. -ENOMEM.
+ */
+int batch_replayed(struct volume *v, const struct fmt_seg *seg, struct fmt_table *t,
+		   uint32_t seg_index);
 
 /* Takes the batch's pieces out of the overlay. */
 void batch_purge(struct volume *v, struct batch *b);

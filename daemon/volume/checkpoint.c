@@ -31,6 +31,7 @@
 #include "volume/vol.h"
 
 #define FREE_BYTES (256u << 10) /* deltas up to here are never too many bytes */
+#define MAP_SHARE  4u /* of the memory: a map up to here is loaded whole to be written anew */
 
 struct checkpoint {
 	struct exec_work work;
@@ -108,6 +109,8 @@ static void on_head(struct head_op *op)
 	v->saved_wno = m->last_wno;
 	v->segs.saved_gen = c->gen;
 	basemap_saved(v, m->last_wno);
+	if (c->x.all_extents) /* and all of that is in memory */
+		runs_free(&v->runs);
 	sweep_start(v);
 	end(c, 0);
 	checkpoint_due(v);
@@ -229,6 +232,31 @@ static bool outgrown(const struct volume *v, enum fmt_run_kind kind, bool clean)
 	return nr >= (clean ? 2 : 1) * CHECKPOINT_RUNS || (!clean && delta > base);
 }
 
+/*
+ * Can the whole map be written? What is not in memory is loaded if it fits, and this checkpoint is
+ * one more delta. Not where something was lost: the old runs are what a repair would begin with.
+ */
+static bool all_there(struct volume *v, bool clean)
+{
+	const struct vol_image *img = &v->image[0];
+	uint64_t extents = 0;
+	uint32_t i;
+
+	if (v->leaves.lost)
+		return false;
+	for (i = 0; i < img->nr_runs; i++)
+		extents += img->runs[i].kind == FMT_RUN_EXTENTS ? img->runs[i].count : 0;
+	if (!clean && extents * sizeof(struct emap_ext) <= v->o.memory / MAP_SHARE)
+		leaves_everything(v);
+	return v->leaves.complete;
+}
+
+void checkpoint_prepare(struct volume *v)
+{
+	if (outgrown(v, FMT_RUN_EXTENTS, false))
+		all_there(v, false);
+}
+
 /* The manifest, with the runs that stay. */
 static int plan(struct checkpoint *c)
 {
@@ -243,7 +271,7 @@ static int plan(struct checkpoint *c)
 		.created_us = clock_real_us(v->env.clock),
 		.replay_from = v->replay_from,
 		.last_wno = v->applied_wno,
-		.mapped_blocks = v->base.blocks,
+		.mapped_blocks = v->mapped_blocks,
 		.next_dev_id = v->next_dev_id,
 		.nr_devs = v->nr_devs,
 		.devs = v->fdevs,
@@ -251,7 +279,7 @@ static int plan(struct checkpoint *c)
 	randombytes_buf(&m->id, sizeof(m->id));
 	memcpy(m->chain, v->replay_chain, sizeof(m->chain));
 	c->x.v = v;
-	c->x.all_extents = outgrown(v, FMT_RUN_EXTENTS, c->clean);
+	c->x.all_extents = outgrown(v, FMT_RUN_EXTENTS, c->clean) && all_there(v, c->clean);
 	c->x.all_segs = outgrown(v, FMT_RUN_SEGMENTS, c->clean);
 	m->runs = calloc(img->nr_runs + 1, sizeof(*m->runs));
 	if (!m->runs)

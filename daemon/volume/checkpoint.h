@@ -25,6 +25,12 @@ void checkpoint_due(struct volume *v);
  */
 int checkpoint_start(struct volume *v, bool clean);
 
+/*
+ * After an attach: if there are so many deltas that all is to be written anew, what that needs is
+ * loaded.
+ */
+void checkpoint_prepare(struct volume *v);
+
 void checkpoint_free(struct volume *v);		/* none under way does nothing */
 
 #endif

@@ -6,9 +6,9 @@
  * durable behind it; waiting flushes up to there are answered; then each committed batch replaces
  * its overlay pieces by frames in the base map, and its index entries in the arena are cleared.
  * Only then may its extents be posted again: until the base map has a block, the overlay's page is
- * where it is read from. Failure modes: no memory while applying: what has been applied stays
- * (setting an extent twice is harmless, it is in both maps then and the overlay wins), the rest
- * follows at the next tick.
+ * where it is read from. Failure modes: a leaf of the base map is not in memory, or no memory: what
+ * has been applied stays (setting an extent twice is harmless, it is in both maps then and the
+ * overlay wins), the rest follows when the leaf is there, or at the next tick.
  */
 #include "volume/commit.h"
 
@@ -160,6 +160,8 @@ static int apply_batch(struct volume *v, struct batch *b)
 			return err;
 		b->seg_index = v->segs.nr - 1;
 	}
+	/* one that was replayed has been in the table for long, but in no manifest */
+	v->segs.ents[b->seg_index].changed = v->segs.gen;
 	while (b->nr_applied < b->nr_pieces) {
 		err = apply_piece(v, b, &b->pieces[b->nr_applied], b->seg_index);
 		if (err)
@@ -169,9 +171,22 @@ static int apply_batch(struct volume *v, struct batch *b)
 	return 0;
 }
 
+/* What the next few batches will need, the first one first. */
+static void prefetch(struct volume *v)
+{
+	const struct batch *b;
+
+	list_for_each_entry(b, &v->batches, link) {
+		if (b->state != BATCH_COMMITTED)
+			return;
+		leaves_prefetch(v, b->leaves, b->nr_leaves);
+	}
+}
+
 void commit_apply(struct volume *v)
 {
 	bool any = false;
+	int err;
 
 	while (!v->frozen && !list_empty(&v->batches)) {
 		struct batch *b = list_first_entry(&v->batches, struct batch, link);
@@ -179,7 +194,12 @@ void commit_apply(struct volume *v)
 		if (b->state != BATCH_COMMITTED)
 			break;
 		v->part_applied = true;
-		if (apply_batch(v, b)) {
+		err = apply_batch(v, b);
+		if (err == -EAGAIN) { /* their end calls again */
+			prefetch(v);
+			break;
+		}
+		if (err) {
 			volume_retry(v);
 			break;
 		}
@@ -193,12 +213,13 @@ void commit_apply(struct volume *v)
 		list_del(&b->link);
 		batch_free(b);
 		any = true;
+		/* now, between two batches: the next one may have to wait for leaves */
+		checkpoint_due(v);
 	}
 	if (any) {
 		v->wake = true;
 		journal_trim(v);
 		spill_pump(v);
-		checkpoint_due(v);
 		volume_room(v);
 	}
 }

@@ -23,6 +23,11 @@ struct emap_node {
 	void *slot[NODE_SLOTS]; /* nodes, or leaves at the lowest level */
 };
 
+static bool has_data(const struct emap_ext *e)
+{
+	return e->kind != EMAP_ZERO && e->kind != EMAP_LOST;
+}
+
 static size_t leaf_bytes(uint32_t cap)
 {
 	return sizeof(struct emap_leaf) + (size_t)cap * sizeof(struct emap_ext);
@@ -194,12 +199,11 @@ static void count_leaf_in_node(struct emap_dev *d, uint64_t no)
 	n->used++;
 }
 
-/* Frees an emptied leaf, and the nodes that are empty without it. */
-static void leaf_remove(struct emap *m, struct emap_dev *d, uint64_t no)
+/* Takes a leaf out of the tree, and frees the nodes that are empty without it. */
+static void leaf_unlink(struct emap *m, struct emap_dev *d, uint64_t no)
 {
 	struct emap_node *path[16];
 	struct emap_node *n = d->root;
-	struct emap_leaf *l;
 	uint32_t h;
 
 	for (h = d->height; h >= 1; h--) {
@@ -207,9 +211,6 @@ static void leaf_remove(struct emap *m, struct emap_dev *d, uint64_t no)
 		if (h > 1)
 			n = n->slot[slot_of(no, h)];
 	}
-	l = path[1]->slot[slot_of(no, 1)];
-	m->bytes -= leaf_bytes(l->cap);
-	free(l);
 	for (h = 1; h <= d->height; h++) {
 		path[h]->slot[slot_of(no, h)] = NULL;
 		if (--path[h]->used)
@@ -218,6 +219,17 @@ static void leaf_remove(struct emap *m, struct emap_dev *d, uint64_t no)
 		m->bytes -= sizeof(struct emap_node);
 	}
 	d->root = NULL;
+}
+
+static void leaf_remove(struct emap *m, struct emap_dev *d, uint64_t no)
+{
+	struct emap_leaf *l = emap_leaf(d, no);
+
+	if (m->keep)
+		return;
+	leaf_unlink(m, d, no);
+	m->bytes -= leaf_bytes(l->cap);
+	free(l);
 }
 
 /* Room for @more extents beyond those that are there. */
@@ -312,7 +324,7 @@ static void dropped(struct emap *m, const struct emap_ext *e, uint32_t from, uin
 {
 	struct emap_ext piece = *e;
 
-	if (e->kind != EMAP_ZERO)
+	if (has_data(e))
 		m->blocks -= to - from;
 	if (!m->drop)
 		return;
@@ -375,7 +387,7 @@ void emap_set(struct emap *m, struct emap_dev *d, uint64_t lba, const struct ema
 	l->ext[i].start = start;
 	l->nr++;
 	m->extents++;
-	if (e->kind != EMAP_ZERO)
+	if (has_data(e))
 		m->blocks += e->nblocks;
 }
 
@@ -434,12 +446,12 @@ static void purge(struct emap *m, struct emap_dev *d, uint64_t no, uint32_t owne
 		const struct emap_ext *e = &l->ext[i];
 		bool goes = owner ? e->owner == owner : e->kind == EMAP_ZERO && e->wno <= wno;
 
-		if (e->kind == EMAP_FRAME || !goes) {
+		if (!goes) {
 			l->ext[keep++] = *e;
 			continue;
 		}
 		m->extents--;
-		if (e->kind != EMAP_ZERO)
+		if (has_data(e))
 			m->blocks -= e->nblocks;
 	}
 	l->nr = keep;
@@ -457,11 +469,51 @@ void emap_purge_zero(struct emap *m, struct emap_dev *d, uint64_t no, uint64_t w
 	purge(m, d, no, 0, wno);
 }
 
-static int leaf_check(const struct emap_leaf *l)
+void emap_shrink(struct emap *m, struct emap_dev *d, uint64_t no)
+{
+	void **place = leaf_place(d, no);
+	struct emap_leaf *l = *place;
+	uint32_t cap = l->nr + 2;
+
+	if (cap >= l->cap)
+		return;
+	l = realloc(l, leaf_bytes(cap));
+	if (!l)
+		return;
+	m->bytes -= leaf_bytes(l->cap) - leaf_bytes(cap);
+	l->cap = cap;
+	*place = l;
+}
+
+int emap_graft(struct emap *m, struct emap_dev *d, struct emap *from, struct emap_dev *from_d,
+	       uint64_t no)
+{
+	void **place = leaf_place_make(m, d, no);
+	struct emap_leaf *l = emap_leaf(from_d, no);
+	uint64_t blocks = 0;
+	uint32_t i;
+
+	if (!place)
+		return -ENOMEM;
+	leaf_unlink(from, from_d, no);
+	for (i = 0; i < l->nr; i++)
+		blocks += has_data(&l->ext[i]) ? l->ext[i].nblocks : 0;
+	from->bytes -= leaf_bytes(l->cap);
+	from->extents -= l->nr;
+	from->blocks -= blocks;
+	m->bytes += leaf_bytes(l->cap);
+	m->extents += l->nr;
+	m->blocks += blocks;
+	*place = l;
+	count_leaf_in_node(d, no);
+	return 0;
+}
+
+static int leaf_check(const struct emap *m, const struct emap_leaf *l)
 {
 	uint32_t i, end = 0;
 
-	if (!l->nr || l->nr > l->cap)
+	if ((!l->nr && !m->keep) || l->nr > l->cap)
 		return 2;
 	for (i = 0; i < l->nr; i++) {
 		const struct emap_ext *e = &l->ext[i];
@@ -524,13 +576,13 @@ int emap_check(struct emap *m)
 		if (d->root)
 			bytes += node_bytes(d->root, d->height);
 		for (no = 0; (l = emap_next_leaf(d, &no)); no++) {
-			int bad = leaf_check(l);
+			int bad = leaf_check(m, l);
 
 			if (bad)
 				return bad;
 			extents += l->nr;
 			for (j = 0; j < l->nr; j++)
-				blocks += l->ext[j].kind != EMAP_ZERO ? l->ext[j].nblocks : 0;
+				blocks += has_data(&l->ext[j]) ? l->ext[j].nblocks : 0;
 		}
 	}
 	return extents == m->extents && blocks == m->blocks && bytes == m->bytes ? 0 : 4;

@@ -3,7 +3,7 @@
  * Extent map: (device, block) -> where its bytes are, at 4 KiB granularity. The volume has two of
  * them with one leaf structure: the *base map* (the state at the commit point: EMAP_FRAME, and
  * EMAP_ZERO where older runs may say otherwise) and the *overlay* (all that is acknowledged beyond
- * it: the other kinds).
+ * it: the other kinds, and EMAP_FRAME from segments that were replayed).
  *
  * A leaf covers EMAP_LEAF_BLOCKS blocks (4 MiB) and holds a sorted array of extents; leaves hang in
  * a radix tree per device, so a range costs what it touches and not what it spans. No extent
@@ -26,6 +26,7 @@ enum emap_kind {
 	EMAP_PAGE,	/* in the arena's data region */
 	EMAP_FRAME,	/* in a frame of a segment */
 	EMAP_JOURNAL,	/* in the journal's ring */
+	EMAP_LOST,	/* base map: what is there stood in a part of a run that is damaged */
 };
 
 /**
@@ -36,10 +37,11 @@ enum emap_kind {
  * @delta:	FRAME: block of the frame that @start is
  * @fblocks:	FRAME: blocks in the whole frame
  * @codec:	FRAME: as in the segment's table
- * @owner:	PAGE, ZERO, JOURNAL: id of the batch; FRAME: index in the segment table
+ * @owner:	overlay: id of the batch; base map, FRAME: index in the segment table
  * @pos:	PAGE: page of the data region; JOURNAL: block of the ring; FRAME: byte offset of the
  *      	frame in its object
  * @stored:	FRAME: bytes of the frame in the object
+ * @seg:	overlay, FRAME: index in the segment table
  * @wno:	sequence number of the write that made it
  */
 struct emap_ext {
@@ -52,6 +54,7 @@ struct emap_ext {
 	uint32_t owner;
 	uint32_t pos;
 	uint32_t stored;
+	uint32_t seg;
 	uint64_t wno;
 };
 
@@ -60,7 +63,7 @@ _Static_assert(sizeof(struct emap_ext) == 32, "extents make up most of the memor
 /*
  * Invariants of a leaf (emap_check()):
  *  E1 ext[] is sorted by start and no two overlap; none is empty, none ends beyond the leaf.
- *  E2 0 < nr <= cap.
+ *  E2 nr <= cap; a map that does not keep empty leaves has none.
  *  E3 FRAME: delta + nblocks <= fblocks.
  *  E4 the map's counters (extents, blocks, bytes) are the sums over its leaves.
  */
@@ -89,6 +92,8 @@ struct emap {
 	uint64_t extents;
 	uint64_t blocks;		/* in PAGE and FRAME extents */
 	uint64_t bytes;			/* heap memory */
+	/* leaves stay when they are empty: that a leaf is there says that all is known of it */
+	bool keep;
 	emap_drop_fn *drop;		/* NULL: nobody wants to know */
 	void *drop_ctx;
 };
@@ -142,6 +147,16 @@ void emap_to_journal(struct emap_dev *d, uint64_t lba, uint32_t n, uint32_t owne
 
 /* Removes the EMAP_ZERO extents of leaf @no that are of @wno or older, without the callback. */
 void emap_purge_zero(struct emap *m, struct emap_dev *d, uint64_t no, uint64_t wno);
+
+/* Gives back the room of leaf @no that it does not need. */
+void emap_shrink(struct emap *m, struct emap_dev *d, uint64_t no);
+
+/*
+ * Leaf @no of @from, which has it, becomes m's, which does not have it, with all that is in it.
+ * -ENOMEM: nothing has happened.
+ */
+int emap_graft(struct emap *m, struct emap_dev *d, struct emap *from, struct emap_dev *from_d,
+	       uint64_t no);
 
 /* Cuts *e down to the @n blocks from its @skip-th on. */
 void emap_cut(struct emap_ext *e, uint32_t skip, uint32_t n);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Loading an image: see image.h. Nothing of an object is used before its hash (from the head,
- * through the manifest) and its tags were right; extents must lie on devices that exist and in
- * segments that the table has.
+ * through the manifest) or the tag of its index was right. Of extents only the indexes are loaded
+ * (leaves.c does the rest), so what an attach costs does not depend on how much the volume holds.
  */
 #include "volume/image.h"
 
@@ -75,104 +75,66 @@ static int name_devices(struct volume *v, const struct fmt_manifest *m)
 	return 0;
 }
 
-static int set_part(struct volume *v, struct emap_dev *d, const struct fmt_extent *x, uint32_t seg,
-		    uint32_t skip, uint32_t n)
-{
-	struct emap_ext e = {
-		.kind = EMAP_FRAME,
-		.nblocks = n,
-		.delta = x->block + skip,
-		.fblocks = x->frame_blocks,
-		.codec = x->codec,
-		.owner = seg,
-		.pos = x->frame_off,
-		.stored = x->stored_len,
-		.wno = x->birth,
-	};
-	int err = emap_reserve(&v->base, d, x->lba + skip, n, true);
+/* ---- runs: as many at once as the store takes ------------------------------------------------ */
 
-	if (!err)
-		emap_set(&v->base, d, x->lba + skip, &e);
+/* The index of a run of extents, or all of a run of segment records. */
+static struct sio *run_get(struct volume *v, const struct fmt_run_ref *r)
+{
+	bool index = r->kind == FMT_RUN_EXTENTS;
+	char name[FMT_NAME_MAX];
+	struct sio *s;
+
+	fmt_name_run(name, r->version, r->id);
+	s = sio_get(&v->sio, name, index ? r->index_off : 0, index ? r->index_len : r->len);
+	if (s)
+		sio_start(s, SIO_PATIENT);
+	return s;
+}
+
+static int load_segrecs(struct volume *v, const struct fmt_run_index *x, const uint8_t *object)
+{
+	uint32_t i, k;
+	int err = 0;
+
+	for (i = 0; i < x->nr_blocks && !err; i++) {
+		const struct fmt_run_block *b = &x->blocks[i];
+		struct fmt_segrec *recs = calloc(b->count + 1, sizeof(*recs));
+
+		if (!recs)
+			return -ENOMEM;
+		err = fmt_run_segrecs_open(recs, x, i, object + b->off, b->len,
+					   keys_get(v->kr, KEYS_RUN));
+		for (k = 0; k < b->count && !err; k++)
+			err = recs[k].gc || recs[k].flags ? -EPROTONOSUPPORT :
+							    segtab_load(&v->segs, &recs[k]);
+		free(recs);
+	}
 	return err;
 }
 
-static int load_extent(struct volume *v, const struct fmt_extent *x)
-{
-	struct emap_dev *d = emap_dev(&v->base, x->dev);
-	uint32_t seg, skip = 0;
-	int err;
-
-	if (!d || x->lba + x->blocks > d->nblocks)
-		return -EBADMSG;
-	if (x->tomb) {
-		err = emap_reserve(&v->base, d, x->lba, x->blocks, false);
-		if (!err)
-			emap_punch(&v->base, d, x->lba, x->blocks);
-		return err;
-	}
-	if (x->gc)
-		return -EPROTONOSUPPORT;
-	seg = segtab_find(&v->segs, x->seq);
-	if (seg == ~0u || (uint64_t)x->frame_off + x->stored_len > v->segs.ents[seg].rec.object_len)
-		return -EBADMSG;
-	while (skip < x->blocks) {
-		uint32_t room = EMAP_LEAF_BLOCKS - ((x->lba + skip) & (EMAP_LEAF_BLOCKS - 1));
-		uint32_t n = x->blocks - skip < room ? x->blocks - skip : room;
-
-		err = set_part(v, d, x, seg, skip, n);
-		if (err)
-			return err;
-		skip += n;
-	}
-	return 0;
-}
-
-static int load_segrec(struct volume *v, const struct fmt_segrec *r)
-{
-	if (r->gc || r->flags)
-		return -EPROTONOSUPPORT;
-	return segtab_load(&v->segs, r);
-}
-
-static int load_block(struct volume *v, const struct fmt_run_index *x, uint32_t no,
-		      const uint8_t *object)
-{
-	const struct fmt_run_block *b = &x->blocks[no];
-	const uint8_t *key = keys_get(v->kr, KEYS_RUN);
-	bool extents = x->ref.kind == FMT_RUN_EXTENTS;
-	void *recs = calloc(b->count + 1,
-			    extents ? sizeof(struct fmt_extent) : sizeof(struct fmt_segrec));
-	uint32_t i;
-	int err;
-
-	if (!recs)
-		return -ENOMEM;
-	if (extents)
-		err = fmt_run_extents_open(recs, x, no, object + b->off, b->len, key);
-	else
-		err = fmt_run_segrecs_open(recs, x, no, object + b->off, b->len, key);
-	for (i = 0; !err && i < b->count; i++)
-		err = extents ? load_extent(v, (struct fmt_extent *)recs + i) :
-				load_segrec(v, (struct fmt_segrec *)recs + i);
-	free(recs);
-	return err;
-}
-
-static int load_run(struct volume *v, const struct fmt_run_ref *ref, const char *name)
+static int take_run(struct volume *v, const struct fmt_run_ref *r, const struct sio *s)
 {
 	struct fmt_run_index x;
-	struct sio *s = NULL;
-	uint32_t i;
-	int err = get_whole(v, name, ref->len, FMT_RUN_MAX_OBJECT, &s);
+	int err;
 
-	if (!err)
-		err = fmt_run_open(&x, ref, v->uuid, s->body, s->res, keys_get(v->kr, KEYS_RUN));
-	if (!err) {
-		for (i = 0; !err && i < x.nr_blocks; i++)
-			err = load_block(v, &x, i, s->body);
-		fmt_run_index_free(&x);
+	if (s->res < 0)
+		return (int)s->res;
+	if (s->req.size != r->len)
+		return -EBADMSG;
+	if (r->kind == FMT_RUN_EXTENTS) {
+		err = fmt_run_index_open(&x, r, v->uuid, s->body, s->res,
+					 keys_get(v->kr, KEYS_RUN));
+		if (err)
+			return err;
+		v->runs.x[v->runs.nr++] = x;
+		v->runs.bytes += sizeof(x) + x.nr_blocks * sizeof(*x.blocks);
+		return 0;
 	}
-	sio_drop(s);
+	err = fmt_run_open(&x, r, v->uuid, s->body, s->res, keys_get(v->kr, KEYS_RUN));
+	if (err)
+		return err;
+	err = load_segrecs(v, &x, s->body);
+	fmt_run_index_free(&x);
 	return err;
 }
 
@@ -186,22 +148,33 @@ static void complain(struct volume *v, const char *name, int err)
 		notice_say(&v->env, NOTICE_ERR, "object %s: made by a later version", name);
 }
 
+/* Oldest first, with up to LEAVES_GETS under way. [waits] */
 static int load_runs(struct volume *v, const struct fmt_manifest *m)
 {
-	uint32_t i, kind;
+	struct sio **gets = calloc(m->nr_runs + 1, sizeof(struct sio *));
+	uint32_t i, sent = 0;
 	int err = 0;
 
-	for (kind = FMT_RUN_SEGMENTS; kind >= FMT_RUN_EXTENTS && !err; kind--) {
-		for (i = 0; i < m->nr_runs && !err; i++) {
-			char name[FMT_NAME_MAX];
-
-			if (m->runs[i].kind != kind)
-				continue;
-			fmt_name_run(name, m->runs[i].version, m->runs[i].id);
-			err = load_run(v, &m->runs[i], name);
-			complain(v, name, err);
+	v->runs.x = calloc(m->nr_runs + 1, sizeof(*v->runs.x));
+	if (!gets || !v->runs.x)
+		err = -ENOMEM;
+	for (i = 0; i < m->nr_runs && !err; i++) {
+		for (; sent < m->nr_runs && sent < i + LEAVES_GETS && !err; sent++) {
+			gets[sent] = run_get(v, &m->runs[sent]);
+			err = gets[sent] ? 0 : -ENOMEM;
 		}
+		if (!err)
+			err = sio_wait(gets[i]);
+		if (!err) {
+			err = take_run(v, &m->runs[i], gets[i]);
+			complain(v, gets[i]->req.name, err);
+		}
+		sio_drop(gets[i]);
+		gets[i] = NULL;
 	}
+	for (i = 0; gets && i < sent; i++)
+		sio_drop(gets[i]);
+	free(gets);
 	return err;
 }
 
@@ -231,11 +204,8 @@ int image_load(struct volume *v, const struct fmt_head *h)
 	complain(v, name, err);
 	if (!err)
 		err = load_runs(v, &m);
-	if (!err) {
-		if (segtab_check(&v->segs, &v->base) || v->base.blocks != m.mapped_blocks)
-			err = -EBADMSG;
-		complain(v, name, err);
-	}
+	v->leaves.complete = !v->runs.nr;
+	v->mapped_blocks = m.mapped_blocks;
 	v->image[0] = (struct vol_image){ m.version, m.id, m.runs, m.nr_runs };
 	v->saved_wno = m.last_wno;
 	m.runs = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loads the image that a head names: manifest and runs into device table, base map and segment
- * table.
+ * Loads the image that a head names: manifest into device table, runs into segment table and the
+ * indexes that leaves of the base map are loaded by.
  */
 #ifndef VOLUME_IMAGE_H
 #define VOLUME_IMAGE_H

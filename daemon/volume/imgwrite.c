@@ -189,7 +189,8 @@ static int add_segs(struct imgwrite *x)
 	uint32_t i;
 	int err = 0;
 
-	for (i = 0; i < t->nr && !err; i++)
+	/* those from replay_from on are not in the map yet, and are replayed once more */
+	for (i = 0; i < t->nr && t->ents[i].rec.seq < x->m.replay_from && !err; i++)
 		if (x->all_segs || segtab_changed(t, i))
 			err = add(x, FMT_RUN_SEGMENTS, x->all_segs, &t->ents[i].rec);
 	return err;

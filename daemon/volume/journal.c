@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The journal: see journal.h and docs/DESIGN.md 2.13.
+ * The journal: see journal.h and docs/DESIGN.md 2.14.
  *
  * Happy path: a FLUSH waits for F > durable -> all operations beyond it are taken from the arena's
  * index, made into records and written as one WRITE -> durable moves, flushes are answered -> the

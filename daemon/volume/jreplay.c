@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A journal at attach: see jreplay.h and docs/DESIGN.md 2.13.
+ * A journal at attach: see jreplay.h and docs/DESIGN.md 2.14.
  *
  * Happy path: the journal is read before the store is written; the head's journal is this one; the
  * last fence names it; its operations beyond the commit point are put where writes lie. Failure

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Reading a journal: see jscan.h and docs/DESIGN.md 2.13.
+ * Reading a journal: see jscan.h and docs/DESIGN.md 2.14.
  *
  * Happy path: the superblock with the higher generation; then record after record, each whole, at
  * its position and chained to the one before, until there is none. Failure modes: what does not

@@ -178,13 +178,14 @@ static void forget_new(struct volume *v, struct plan *p)
 		cache_failed(&v->cache, p->jfresh[i].ent);
 }
 
-/* Fills segs[]. -EAGAIN: no slot; everything is given back. */
+/* Fills segs[]. -EAGAIN: no slot; -EBADMSG: the map is damaged there; everything is given back. */
 static int look_up(struct volume *v, struct plan *p)
 {
 	struct io_req *io = p->io;
 	struct emap_dev *over = emap_dev(&v->overlay, io->dev), *base = emap_dev(&v->base, io->dev);
 	uint64_t lba = io->lba, end = lba + io->nblocks;
 	struct emap_ext e;
+	int err = -EAGAIN;
 
 	io->nsegs = 0;
 	for (; lba < end; lba += e.nblocks) {
@@ -193,7 +194,11 @@ static int look_up(struct volume *v, struct plan *p)
 				add_zero(io, e.nblocks);
 			} else if (e.kind == EMAP_JOURNAL) {
 				if (add_journal(v, p, &e))
-					goto no_slot;
+					goto undo;
+			} else if (e.kind == EMAP_FRAME) {
+				e.owner = e.seg;
+				if (add_frame(v, p, &e, lba))
+					goto undo;
 			} else {
 				uint64_t off = (uint64_t)e.pos << IO_BLOCK_SHIFT;
 
@@ -206,14 +211,18 @@ static int look_up(struct volume *v, struct plan *p)
 			add_zero(io, e.nblocks);
 			continue;
 		}
+		if (e.kind == EMAP_LOST) {
+			err = -EBADMSG;
+			goto undo;
+		}
 		if (add_frame(v, p, &e, lba))
-			goto no_slot;
+			goto undo;
 	}
 	return 0;
-no_slot:
+undo:
 	forget_new(v, p);
 	unpin_all(v, io);
-	return -EAGAIN;
+	return err;
 }
 
 static void finish(struct volume *v, struct io_req *io, int err)
@@ -244,13 +253,23 @@ static int try_read(struct volume *v, struct io_req *io)
 	struct plan p;
 	struct read_wait *w;
 	uint32_t i;
+	int err;
 
 	p.io = io;
 	p.nr_new = 0;
 	p.nr_jnew = 0;
 	p.nr_waits = 0;
 	p.nr_hits = 0;
-	if (look_up(v, &p))
+	err = leaves_read(v, io);
+	if (err == -EINPROGRESS)
+		return 0;
+	if (!err)
+		err = look_up(v, &p);
+	if (err == -EBADMSG) {
+		finish(v, io, err);
+		return 0;
+	}
+	if (err)
 		return -EAGAIN;
 	v->st.cache_hits += p.nr_hits;
 	v->st.cache_misses += p.nr_new + p.nr_jnew;
@@ -301,10 +320,10 @@ void read_resume(struct volume *v)
 	}
 }
 
-void read_fail_stalled(struct volume *v, int err)
+void read_fail_list(struct list_head *reads, int err)
 {
-	while (!list_empty(&v->stalled)) {
-		struct io_req *io = list_first_entry(&v->stalled, struct io_req, link);
+	while (!list_empty(reads)) {
+		struct io_req *io = list_first_entry(reads, struct io_req, link);
 
 		list_del(&io->link);
 		io->res = err;

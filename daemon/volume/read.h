@@ -5,6 +5,7 @@
 
 struct cache_ent;
 struct io_req;
+struct list_head;
 struct volume;
 
 /* Takes a checked READ: answered at once, or when its frames are there. */
@@ -22,6 +23,7 @@ void read_forget(struct cache_ent *e);
 /* Takes up READs that wait for room in the cache, in order. */
 void read_resume(struct volume *v);
 
-void read_fail_stalled(struct volume *v, int err);
+/* READs that hold nothing end with @err. */
+void read_fail_list(struct list_head *reads, int err);
 
 #endif

@@ -331,14 +331,12 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 		err = replay_walk(v, &walk);
 	if (err)
 		return err == -ENOENT && v->epoch ? -ENODATA : err;
-	v->applied_wno = v->committed_wno;
 	v->last_wno = v->committed_wno;
 	v->next_wno = walk.resume_wno;
 	v->own_wno = walk.resume_wno;
 	v->fence_seq = walk.fence_seq;
 	v->next_seq = walk.resume_at;
 	v->lowest_seq = walk.resume_at;
-	v->segments_since = walk.segments;
 	ret->foreign = others_wrote(v);
 	if (!ret->foreign)
 		v->seen.epoch = v->epoch;

@@ -24,7 +24,7 @@
 #include "base/crc32c.h"
 #include "format/fmt_name.h"
 #include "format/fmt_seg.h"
-#include "volume/basemap.h"
+#include "volume/batch.h"
 #include "volume/contact.h"
 #include "volume/journal.h"
 #include "volume/jreplay.h"
@@ -131,39 +131,23 @@ static int complain(struct walk *w, const char *what, int err)
 
 /* ---- applying -------------------------------------------------------------------------------- */
 
-static int apply_data(struct volume *v, const struct fmt_table *t, const struct fmt_entry *e,
-		      struct emap_dev *d)
+static int check_entries(struct volume *v, const struct fmt_table *t)
 {
-	const struct fmt_frame *f = &t->frames[e->frame];
-	struct emap_ext x = {
-		.kind = EMAP_FRAME,
-		.owner = v->segs.nr - 1,
-		.wno = e->wno,
-		.nblocks = e->blocks,
-		.delta = e->block,
-		.fblocks = f->blocks,
-		.codec = f->codec,
-		.pos = f->off,
-		.stored = f->stored_len,
-	};
+	uint32_t i;
 
-	return basemap_set(v, d, e->lba, &x);
-}
+	for (i = 0; i < t->nr_entries; i++) {
+		const struct fmt_entry *e = &t->entries[i];
+		const struct emap_dev *d;
 
-static int apply_entry(struct volume *v, const struct fmt_table *t, const struct fmt_entry *e)
-{
-	struct emap_dev *d;
-
-	if (e->kind == FMT_E_VOID)
-		return 0;
-	if (e->kind != FMT_E_DATA && e->kind != FMT_E_ZERO && e->kind != FMT_E_DISCARD)
-		return -EPROTONOSUPPORT;
-	d = emap_dev(&v->base, e->dev);
-	if (!d || e->lba + e->blocks > d->nblocks)
-		return -EBADMSG;
-	if (e->kind == FMT_E_DATA)
-		return apply_data(v, t, e, d);
-	return basemap_zero(v, d, e->lba, e->blocks, e->wno);
+		if (e->kind == FMT_E_VOID)
+			continue;
+		if (e->kind != FMT_E_DATA && e->kind != FMT_E_ZERO && e->kind != FMT_E_DISCARD)
+			return -EPROTONOSUPPORT;
+		d = emap_dev(&v->base, e->dev);
+		if (!d || e->lba + e->blocks > d->nblocks)
+			return -EBADMSG;
+	}
+	return 0;
 }
 
 static int apply(struct walk *w, const struct fmt_seg *seg, const struct sio *s)
@@ -174,7 +158,6 @@ static int apply(struct walk *w, const struct fmt_seg *seg, const struct sio *s)
 	struct fmt_segkey key;
 	struct fmt_segrec rec;
 	struct fmt_table t;
-	uint32_t i;
 	int err;
 
 	if (!kdata)
@@ -186,9 +169,11 @@ static int apply(struct walk *w, const struct fmt_seg *seg, const struct sio *s)
 	if (err)
 		return err == -EBADMSG ? complain(w, "its table is damaged", err) : err;
 	segtab_rec(&rec, seg);
-	err = segtab_append(&v->segs, &rec);
-	for (i = 0; !err && i < t.nr_entries; i++)
-		err = apply_entry(v, &t, &t.entries[i]);
+	err = check_entries(v, &t);
+	if (!err)
+		err = segtab_append(&v->segs, &rec);
+	if (!err)
+		err = batch_replayed(v, seg, &t, v->segs.nr - 1);
 	fmt_table_free(&t);
 	if (err == -EBADMSG)
 		complain(w, "names a place that does not exist", err);
@@ -300,8 +285,6 @@ static int take_object(struct walk *w, struct sio *s)
 		return err;
 	went_over(w, &seg);
 	v->committed_wno = seg.wno_last;
-	v->replay_from = seg.seq + 1;
-	memcpy(v->replay_chain, seg.hash, sizeof(v->replay_chain));
 	w->out->segments++;
 	w->seq++;
 	return 0;
@@ -441,6 +424,7 @@ int replay_walk(struct volume *v, struct replay *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	v->committed_wno = v->head.last_wno;
+	v->applied_wno = v->head.last_wno;
 	v->commit_seq = w.seq - 1;
 	v->replay_from = w.seq;
 	memcpy(v->chain, v->head.chain, sizeof(v->chain));

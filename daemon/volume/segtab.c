@@ -172,10 +172,11 @@ static void change(struct segtab *t, const struct emap_ext *e, uint32_t before, 
 	t->live_bytes += more - less;
 }
 
-void segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32_t n,
-		      const struct emap_ext *e)
+uint32_t segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32_t n,
+			  const struct emap_ext *e)
 {
 	uint64_t at = lba, end = lba + n;
+	uint32_t dead = 0;
 	struct emap_ext x;
 
 	for (; at < end; at += x.nblocks) {
@@ -183,6 +184,7 @@ void segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32
 			uint32_t live = frame_live(d, at, &x, lba, at);
 
 			change(t, &x, live, live - x.nblocks);
+			dead += x.nblocks;
 		}
 	}
 	if (e) {
@@ -190,6 +192,7 @@ void segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32
 
 		change(t, e, live, live + e->nblocks);
 	}
+	return dead;
 }
 
 struct ref {
@@ -227,38 +230,34 @@ static struct ref *collect(struct emap *base, uint64_t *ret_nr)
 	return r;
 }
 
-int segtab_check(const struct segtab *t, struct emap *base)
+int segtab_check(const struct segtab *t, struct emap *base, bool exact)
 {
-	uint64_t i, n, sum = 0, seg_bytes = 0, blocks = 0, seg_blocks = 0;
-	uint32_t frame_blocks = 0, k;
+	uint64_t i, n, *bytes = calloc(t->nr + 1, sizeof(*bytes));
+	uint64_t *blocks = calloc(t->nr + 1, sizeof(*blocks)), sum = 0;
 	struct ref *r = collect(base, &n);
-	int bad = 0;
+	uint32_t frame_blocks = 0, k;
+	int bad = !r || !bytes || !blocks;
 
-	if (!r)
-		return 1;
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && !bad; i++) {
 		const struct emap_ext *e = r[i].e;
-		bool last_of_frame = i + 1 == n || by_place(&r[i], &r[i + 1]);
-		bool last_of_seg = i + 1 == n || r[i].seg != r[i + 1].seg;
 
 		frame_blocks += e->nblocks;
-		seg_blocks += e->nblocks;
-		if (last_of_frame) {
-			seg_bytes += part(e, frame_blocks);
-			bad |= frame_blocks > e->fblocks;
+		blocks[e->owner] += e->nblocks;
+		if (i + 1 == n || by_place(&r[i], &r[i + 1])) {
+			bytes[e->owner] += part(e, frame_blocks);
+			bad = frame_blocks > e->fblocks;
 			frame_blocks = 0;
 		}
-		if (last_of_seg) {
-			bad |= t->ents[e->owner].rec.live_bytes != seg_bytes ||
-			       t->ents[e->owner].rec.live_blocks != seg_blocks;
-			sum += seg_bytes;
-			blocks += seg_blocks;
-			seg_bytes = 0;
-			seg_blocks = 0;
-		}
 	}
-	for (k = 0; k < t->nr; k++)
-		blocks -= t->ents[k].rec.live_blocks;
+	for (k = 0; k < t->nr && !bad; k++) {
+		const struct fmt_segrec *s = &t->ents[k].rec;
+
+		sum += s->live_bytes;
+		bad = s->live_blocks < blocks[k] || s->live_bytes < bytes[k] ||
+		      (exact && (s->live_blocks != blocks[k] || s->live_bytes != bytes[k]));
+	}
 	free(r);
-	return bad || blocks || sum != t->live_bytes;
+	free(bytes);
+	free(blocks);
+	return bad || sum != t->live_bytes;
 }

@@ -66,12 +66,16 @@ uint32_t segtab_find(const struct segtab *t, uint64_t seq);
 
 /*
  * Before [lba, lba + n) of the base map is overwritten: what it names there is dead. Then, before
- * the frame's part *e (or NULL) is put there: that lives. All of the frames concerned is loaded.
+ * the frame's part *e (or NULL) is put there: that lives. The leaves of the frames concerned are
+ * known. Returns how many blocks have died.
  */
-void segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32_t n,
+uint32_t segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32_t n,
 		      const struct emap_ext *e);
 
-/* 0, or 1 if the counts are not what a scan of @base, all of it loaded, finds. For tests. */
-int segtab_check(const struct segtab *t, struct emap *base);
+/*
+ * 0, or 1 if the counts are not what a scan of @base finds; not @exact: if they are less. For
+ * tests.
+ */
+int segtab_check(const struct segtab *t, struct emap *base, bool exact);
 
 #endif

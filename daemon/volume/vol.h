@@ -23,6 +23,9 @@
  *  V7 memory counters (sealed, fetch) are the sums over what they count.
  *  V8 the base map has no pages; a leaf with an extent beyond saved_wno is listed in dirty or
  *     saving; no zero up to saved_wno is left in it.
+ *  V9 with all leaves known and nothing lost, the segments' counts and mapped_blocks are what a
+ *  scan of
+ *     the base map finds; else they are no less.
  */
 #ifndef VOLUME_VOL_H
 #define VOLUME_VOL_H
@@ -36,6 +39,8 @@
 #include "volume/basemap.h"
 #include "volume/cache.h"
 #include "volume/emap.h"
+#include "volume/leaves.h"
+#include "volume/runs.h"
 #include "volume/segtab.h"
 #include "volume/sio.h"
 #include "volume/volume.h"
@@ -101,6 +106,9 @@ struct volume {
 
 	struct emap base, overlay;
 	struct segtab segs;
+	struct runs runs;		/* what the base map is loaded from ... */
+	struct leaves leaves;		/* ... leaf by leaf */
+	uint64_t mapped_blocks;		/* with data, in the base map, loaded or not */
 	struct arena arena;
 	bool has_arena;
 	struct fmt_arena_rec *adopt;	/* records of an earlier daemon, until recovery */

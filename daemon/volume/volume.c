@@ -123,6 +123,7 @@ int volume_new(struct volume **ret, const struct volume_env *env, struct keyring
 	emap_init(&v->base, NULL, NULL);
 	emap_init(&v->overlay, NULL, NULL);
 	segtab_init(&v->segs);
+	leaves_init(v);
 	list_init(&v->held);
 	list_init(&v->batches);
 	list_init(&v->decodes);
@@ -197,7 +198,8 @@ int volume_recover(struct volume *v, struct volume_recovery *ret)
 		return err;
 	lease_begin(v);
 	volume_pump(v);
-	checkpoint_due(v);
+	commit_apply(v); /* what was replayed */
+	checkpoint_prepare(v);
 	return 0;
 }
 
@@ -354,6 +356,7 @@ void volume_tick(struct volume *v)
 		return;
 	if (clock_mono_us(v->env.clock) >= v->retry_us) {
 		v->retry_us = ~0ull;
+		leaves_pump(v);
 		commit_apply(v);
 		spill_pump(v);
 		volume_room(v);
@@ -393,7 +396,8 @@ void volume_superseded(struct volume *v, const char *why)
 		v->env.superseded(v->env.ctx);
 	commit_fail_waiters(v, -EIO);
 	write_fail_held(v, -EIO);
-	read_fail_stalled(v, -EIO);
+	read_fail_list(&v->stalled, -EIO);
+	leaves_fail_reads(v, -EIO);
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */
@@ -472,6 +476,7 @@ void volume_free(struct volume *v)
 	if (!v)
 		return;
 	fetch_free_all(v);
+	leaves_free(v);
 	checkpoint_free(v);
 	lease_cancel(v);
 	list_for_each_entry_safe(b, tmp, &v->batches, link) {
@@ -486,6 +491,7 @@ void volume_free(struct volume *v)
 	journal_free(v->journal); /* unpins extents */
 	if (v->has_arena)
 		arena_free(&v->arena);
+	runs_free(&v->runs);
 	basemap_free(v);
 	segtab_free(&v->segs);
 	emap_free(&v->base);

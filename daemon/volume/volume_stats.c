@@ -12,7 +12,7 @@
 static uint64_t map_bytes(const struct volume *v)
 {
 	return v->base.bytes + v->overlay.bytes + v->segs.heap_bytes + v->dirty.bytes +
-	       v->saving.bytes +
+	       v->saving.bytes + v->runs.bytes + v->leaves.bytes +
 	       (v->image[0].nr_runs + v->image[1].nr_runs) * sizeof(*v->image[0].runs);
 }
 
@@ -48,7 +48,7 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 	s.head_version = v->head.version;
 	s.commit_seq = v->commit_seq;
 	s.next_seq = v->next_seq;
-	s.mapped_bytes = v->base.blocks << IO_BLOCK_SHIFT;
+	s.mapped_bytes = v->mapped_blocks << IO_BLOCK_SHIFT;
 	s.live_bytes = v->segs.live_bytes;
 	s.stored_bytes = v->segs.stored_bytes;
 	dirty(v, &s);
