@@ -279,6 +279,23 @@ void net_release(struct net *n)
 	n->nr_held = 0;
 }
 
+bool net_release_gets(struct net *n)
+{
+	struct store_req *r, *tmp;
+	unsigned int nr = 0;
+
+	list_for_each_entry_safe(r, tmp, &n->held, link) {
+		if (r->op != STORE_GET)
+			continue;
+		list_del(&r->link);
+		list_add_tail(&r->link, &n->queue);
+		nr++;
+	}
+	n->nr_held -= nr;
+	n->queued += nr;
+	return nr;
+}
+
 unsigned int net_die(struct net *n)
 {
 	unsigned int nr = 0;

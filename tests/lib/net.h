@@ -67,6 +67,9 @@ void net_end(struct net *n);
 /* Held requests wait again. */
 void net_release(struct net *n);
 
+/* Only GETs do. False: there is none. */
+bool net_release_gets(struct net *n);
+
 /*
  * The client dies: of what is under way, each request reaches the store or not, by chance; all are
  * answered with -EIO. With ghost_pm some reach it later, by net_ghost(). Returns how many were

@@ -210,6 +210,9 @@ bool world_quiet_step(struct vol *w)
 		return inline_run(&w->exec);
 	if (net_run_get(&w->net))
 		return true;
+	/* one that reads in the background may have been held */
+	if (net_release_gets(&w->net))
+		return true;
 	/* a GET that failed before waits for its next try */
 	w->now += 100000;
 	container_of(w, struct host, w)->s->now = w->now;
