@@ -109,8 +109,9 @@ static int take_ownership(struct volume *v, struct probe *probe)
 			err = jreplay_policy(v, &h);
 		if (!err)
 			err = probe_wait(probe);
-		if (!err)
-			err = claim(v, &h);
+		if (err)
+			return err;
+		err = claim(v, &h);
 	}
 	if (err == -EEXIST || err == -ESTALE)
 		notice_say(&v->env, NOTICE_ERR, "another process is attaching to this volume");

@@ -825,6 +825,7 @@ static void test_store_rolled_back(void **state)
 	t.w.net.mem = then;
 	t.w.file_len = 0; /* nor does the host remember */
 	assert_int_equal(vol_attach(&t.w, false), -ESTALE);
+	assert_non_null(strstr(t.w.notice, "older image than the journal has seen"));
 	t.w.net.mem = now;
 	assert_int_equal(vol_attach(&t.w, false), 0);
 	vol_assert_prefix(&t.w, &t.m, 2, 2);
