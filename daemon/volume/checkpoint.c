@@ -26,7 +26,9 @@
 #include "volume/commit.h"
 #include "volume/head.h"
 #include "volume/imgwrite.h"
+#include "volume/keys.h"
 #include "volume/notice.h"
+#include "volume/rekey.h"
 #include "volume/sweep.h"
 #include "volume/vol.h"
 
@@ -127,6 +129,7 @@ static void make_head(struct checkpoint *c)
 	h->flags = c->clean ? FMT_HEAD_CLEAN : 0;
 	if (c->clean && h->journal_state == FMT_JOURNAL_OPEN)
 		h->journal_state = FMT_JOURNAL_CLEAN;
+	h->keys_version = keys_version(v->kr);
 	h->manifest_version = m->version;
 	h->manifest_id = m->id;
 	memcpy(h->manifest_hash, c->x.hash, sizeof(h->manifest_hash));
@@ -331,7 +334,8 @@ int checkpoint_start(struct volume *v, bool clean)
 
 void checkpoint_due(struct volume *v)
 {
-	if (vol_serving(v) && !v->ckpt && v->segments_since >= v->o.checkpoint_segments &&
+	if (vol_serving(v) && !v->ckpt &&
+	    (v->segments_since >= v->o.checkpoint_segments || rekey_wants_head(v)) &&
 	    checkpoint_start(v, false) == -ENOMEM)
 		volume_retry(v);
 }

@@ -3,8 +3,8 @@
  * The keyring: a volume's master key and what is derived from it or wrapped by it, in locked memory
  * that is zeroed when freed. Key derivation from a passphrase runs on env->exec.
  *
- * Threads as in volume.h: core lock held, [waits] lets go of it. The key accessors may be called
- * from any thread while nothing adds a generation.
+ * Threads as in volume.h: core lock held, [waits] lets go of it. keys_get() may be called from any
+ * thread; what keys_data() returns is valid until the next keys_rotate() or keys_adopt().
  *
  * Errors: -EKEYREJECTED no slot takes this secret; -ENOENT no volume here; -EBADMSG the keys object
  * is damaged or forged; -EPROTONOSUPPORT made by a later version; store errors as they are; -EINTR
@@ -68,11 +68,47 @@ int keys_discard(struct keyring *kr, const struct volume_env *env);
 int keys_open(struct keyring **ret, const struct volume_env *env, const struct keys_secret *secret);
 
 /*
- * Adds a slot for @secret: a new keys object, older ones stay until they are removed. -EEXIST:
- * somebody else changed the keys meanwhile (open again); -ENOSPC: all slots are taken. [waits]
+ * Changes. Each is a new keys object; older ones stay until keys_sweep(). -EEXIST: somebody else
+ * changed the keys meanwhile, and nothing was done (open again). After another error the object may
+ * be there or not; opening again tells.
  */
+
+/* Adds a slot for @secret. -ENOSPC: all slots are taken. [waits] */
 int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys_secret *secret,
 	     enum keys_cost cost, const char *label, uint32_t *ret_id);
+
+/*
+ * Removes slot @id. -EBUSY: it is the one that opened the keyring, or the last one: who has none
+ * that stays would lock himself out; -EALREADY: it was removed before; -ENXIO: there never was such
+ * a slot. [waits]
+ */
+int keys_remove(struct keyring *kr, const struct volume_env *env, uint32_t id);
+
+/*
+ * Draws a new data key, which encrypts what is new; the old ones stay. -ENOSPC: there are as many
+ * as can be. [waits]
+ */
+int keys_rotate(struct keyring *kr, const struct volume_env *env, uint32_t *ret_gen);
+
+/*
+ * How many keys objects older than the keyring there are: they open with secrets that were removed
+ * since. keys_sweep() deletes them; *ret_nr is right after an error too. [waits]
+ */
+int keys_older(struct keyring *kr, const struct volume_env *env, uint32_t *ret_nr);
+int keys_sweep(struct keyring *kr, const struct volume_env *env, uint32_t *ret_nr);
+
+/*
+ * Does the newest head accept this keys object? -ESTALE: it wants a later one, which somebody has
+ * taken away; 0 also if there is no head. [waits]
+ */
+int keys_allowed(struct keyring *kr, const struct volume_env *env);
+
+/*
+ * Takes over keys object @version of the same volume, @len bytes at @p: needs no secret, as the
+ * keyring has the master. -ESTALE: it is older than the keyring; -EBADMSG, -EPROTONOSUPPORT,
+ * -ENOMEM: nothing has changed.
+ */
+int keys_adopt(struct keyring *kr, const void *p, size_t len, uint64_t version);
 
 void keys_free(struct keyring *kr);	/* NULL does nothing */
 
@@ -84,7 +120,7 @@ struct keys_slot {
 	uint64_t created_us;
 };
 
-/* The slots, valid until the next keys_add() or keys_free(). */
+/* The slots, valid until the next change or keys_free(). */
 uint32_t keys_slots(const struct keyring *kr, const struct keys_slot **ret);
 
 const uint8_t *keys_uuid(const struct keyring *kr);

@@ -177,6 +177,11 @@ struct volume {
 	struct sio *lease;
 	uint64_t lease_us;
 
+	/* keys object that is being read; how that ended */
+	struct sio *rekey;
+	uint64_t rekey_version;
+	int rekey_err;
+
 	/* memory */
 	uint64_t sealed_bytes, sealed_cap;
 	uint64_t fetch_bytes, fetch_cap;

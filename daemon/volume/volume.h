@@ -188,6 +188,28 @@ void volume_starved(struct volume *v);
 void volume_tick(struct volume *v);
 uint64_t volume_deadline_us(const struct volume *v);
 
+/**
+ * struct volume_keys - which keys a served volume uses
+ * @version:	of the keys object
+ * @in_head:	the newest head accepts no older one than this
+ * @data_gen:	the data key that encrypts what is new
+ * @busy:	a newer object is being read
+ * @err:	how that ended last time
+ */
+struct volume_keys {
+	uint64_t version, in_head;
+	uint32_t data_gen;
+	bool busy;
+	int err;
+};
+
+/*
+ * Keys object @version was made (keys.h, Changes): reads it, uses it, and makes a head that names
+ * it. Returns at once; called again with the same @version it says how far that has come, and tries
+ * again what failed.
+ */
+void volume_rekey(struct volume *v, uint64_t version, struct volume_keys *ret);
+
 /* Seals all and waits for the commit point. Serving may go on after it. [waits] */
 int volume_drain(struct volume *v);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What the engine writes, read by tests/format/reader.py, which knows docs/format.md and none of
- * the daemon's code: after a clean detach, and with a log to replay.
+ * the daemon's code: after a clean detach, with a log to replay, and with segments of two data
+ * keys.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #include "lib/tempdir.h"
 #include "lib/testrand.h"
 #include "lib/vol.h"
+#include "volume/keys.h"
 
 #define READER "/usr/bin/python3 tests/format/reader.py"
 
@@ -69,6 +71,20 @@ static void check(struct vol *w, uint8_t *const want[2])
 	tempdir_remove(dir);
 }
 
+/* A new data key, which the volume uses from its next start on. */
+static void rotate(struct vol *w)
+{
+	static const struct keys_secret secret = { KEYS_KEYFILE, key, sizeof(key) };
+	uint32_t gen, n;
+
+	keys_free(w->kr);
+	assert_int_equal(keys_open(&w->kr, &w->env, &secret), 0);
+	assert_int_equal(keys_rotate(w->kr, &w->env, &gen), 0);
+	assert_int_equal(gen, 2);
+	assert_int_equal(keys_sweep(w->kr, &w->env, &n), 0);
+	assert_int_equal(n, 1);
+}
+
 static void engine_and_reader(void **state)
 {
 	uint8_t *want[2];
@@ -86,6 +102,7 @@ static void engine_and_reader(void **state)
 		if (part == 1) {
 			assert_int_equal(vol_detach(&r.w), 0);
 			check(&r.w, want);
+			rotate(&r.w);
 			assert_int_equal(vol_attach(&r.w, false), 0);
 		} else {
 			/* The daemon dies: head in use, segments behind the manifest. */
