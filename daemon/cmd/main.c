@@ -97,10 +97,14 @@ static const struct cmd cmds[] = {
 	},
 	{
 		.name = "key",
-		.args = "list URL | add URL",
-		.summary = "Lists the ways to unlock a volume, or adds one.",
-		.text = "Neither needs a daemon. Adding needs a passphrase or key file "
-			"that the volume knows already.",
+		.args = "list URL | add URL | remove URL ID | rotate URL",
+		.summary = "Lists the ways to unlock a volume, adds or removes one, or "
+			   "changes the data key.",
+		.text = "None needs a daemon; all need a passphrase or key file that the "
+			"volume knows already, remove one\n"
+			"that stays. rotate makes a new key for what is written from now "
+			"on; what is in the store is not\n"
+			"encrypted again.",
 		.run = cmd_key,
 	},
 	{

@@ -103,6 +103,29 @@ static json_t *on_detach(struct serve *s, int conn, const json_t *req)
 	return NULL;
 }
 
+/*
+ * Somebody has changed the keys: reads them, and says how far that has come. Core lock held. Says
+ * "other" if this is not the volume that is meant.
+ */
+static json_t *on_keys(struct serve *s, const json_t *req)
+{
+	const char *uuid = json_string_value(json_object_get(req, "uuid"));
+	json_int_t version = json_integer_value(json_object_get(req, "version"));
+	struct volume_keys k;
+
+	if (!uuid || version < 1)
+		return control_refusal("which keys?");
+	if (strcmp(uuid, s->uuid) != 0)
+		return json_pack("{s:b, s:b}", "ok", 1, "other", 1);
+	if (!s->ready || s->want != WANT_NOTHING)
+		return control_refusal("it is coming up or stopping");
+	volume_rekey(s->volume, (uint64_t)version, &k);
+	if (k.err)
+		return control_refusal("the new keys object cannot be used: %s", strerror(-k.err));
+	return json_pack("{s:b, s:I, s:I, s:i}", "ok", 1, "keys_version", (json_int_t)k.version,
+			 "in_head", (json_int_t)k.in_head, "data_key", (int)k.data_gen);
+}
+
 /* Answers at once, or keeps the connection for the main thread and returns NULL. */
 static json_t *on_request(struct serve *s, int conn, const char *op, const json_t *req)
 {
@@ -116,6 +139,8 @@ static json_t *on_request(struct serve *s, int conn, const char *op, const json_
 		answer = report_status(&s->session, &s->meta);
 	} else if (!strcmp(op, "stats")) {
 		answer = report_stats(&s->session, &s->meta);
+	} else if (!strcmp(op, "keys")) {
+		answer = on_keys(s, req);
 	} else if (!strcmp(op, "detach")) {
 		answer = on_detach(s, conn, req);
 		kept = !answer;

@@ -34,6 +34,88 @@ refused 1 'does not unlock' zerofs key list --passphrase-file wrongpass "$url"
 [ "$(zerofs key list --json --key-file key "$url" | jq -r '.[].kind' | sort | tr '\n' ' ')" = 'key-file passphrase ' ] ||
 	fail "key list --json"
 
+# Removing: never the key at work, so never the last one; then it opens nothing, in no object.
+refused 2 'which one' zerofs key remove --key-file key "$url"
+refused 2 'not the ID' zerofs key remove --key-file key "$url" first
+refused 2 'too many' zerofs key rotate --key-file key "$url" 1
+before=$(sums vol)
+refused 1 'the one that unlocked' zerofs key remove --key-file key "$url" 0
+refused 1 'no key 7' zerofs key remove --key-file key "$url" 7
+refused 1 'does not unlock' zerofs key remove --key-file otherkey "$url" 1
+[ "$before" = "$(sums vol)" ] || fail "a refused removal changed the store"
+cp -r vol vol.old
+zerofs key remove --key-file key "$url" 1 > out
+grep -q '^removed key 1; a versioned bucket' out || fail "key remove says: $(cat out)"
+grep -q 'no daemon on this host' out || fail "key remove says: $(cat out)"
+[ "$(find vol/keys -type f | wc -l)" = 1 ] || fail "older keys objects are still there"
+refused 1 'does not unlock' zerofs key list --passphrase-file pass "$url"
+refused 1 'removed already' zerofs key remove --key-file key "$url" 1
+refused 1 'the one that unlocked' zerofs key remove --key-file key "$url" 0
+# As if it had been killed before the old objects went: said by list, finished by the same command.
+cp -r vol.old/keys/* vol/keys/
+zerofs key list --key-file key "$url" 2> err > out
+grep -q 'older keys object' err || fail "key list does not say that old objects are there"
+zerofs key remove --key-file key "$url" 1 > out
+grep -q '^finished removing key 1' out || fail "the second removal says: $(cat out)"
+[ "$(find vol/keys -type f | wc -l)" = 1 ] || fail "the second removal left old objects"
+# Rotating; several at once, of which none may be lost, and each says what became of it.
+zerofs key rotate --key-file key "$url" > out
+grep -q '^made data key 2; .* not encrypted again' out || fail "key rotate says: $(cat out)"
+for i in 1 2 3 4 5 6; do
+	(rc=0; zerofs key rotate --key-file key "$url" > "race$i" 2>&1 || rc=$?; echo $rc >> "race$i") &
+done
+wait
+made=$(cat race? | grep -c '^made data key' || true)
+late=$(cat race? | grep -c 'at the same time; nothing was done' || true)
+[ "$made" -ge 1 ] || fail "races: $(cat race?)"
+[ $((made + late)) = 6 ] || fail "races: $(cat race?)"
+zerofs key rotate --key-file key "$url" | grep -q "^made data key $((made + 3));" || fail "a data key was lost"
+[ "$(find vol/keys -type f | wc -l)" = 1 ] || fail "races left old objects"
+
+# What a daemon that serves the volume may answer: one that stands in for it.
+name=key-test-$$
+if [ "$(id -u)" = 0 ]; then
+	url2=file://$ZT_TMP/served
+	zerofs format --size 1G --name "$name" --key-file key "$url2" > /dev/null
+	cat > daemon.py <<-'END'
+		import json, os, socket, sys
+		os.makedirs("/run/zerofs", mode=0o700, exist_ok=True)
+		s = socket.socket(socket.AF_UNIX)
+		s.bind("/run/zerofs/" + sys.argv[2] + ".sock")
+		s.listen()
+		print("ready", flush=True)
+		for answer in json.load(open(sys.argv[1])):
+		    c, _ = s.accept()
+		    req = json.loads(c.makefile().readline())
+		    assert req["op"] == "keys" and req["version"] > 1 and len(req["uuid"]) == 36, req
+		    c.sendall(json.dumps(answer).encode() + b"\n")
+		    c.close()
+	END
+	stand_in() {
+		echo "$1" > answers
+		rm -f ready
+		timeout 20 python3 daemon.py answers "$name" > ready &
+		daemon=$!
+		for ((n = 0; n < 100; n++)); do [ -s ready ] && break; sleep 0.05; done
+	}
+	trap 'rm -f "/run/zerofs/$name.sock"' EXIT
+	stand_in '[{"ok": true, "in_head": 1}, {"ok": true, "in_head": 1}, {"ok": true, "in_head": 1000}]'
+	zerofs key rotate --key-file key "$url2" | grep -q "the daemon of '$name' has taken that over" || fail "a daemon that obeys"
+	wait $daemon || fail "the daemon was asked something else"
+	rm "/run/zerofs/$name.sock"
+	stand_in '[{"ok": true, "other": true}]'
+	zerofs key rotate --key-file key "$url2" | grep -q "no daemon on this host" || fail "a daemon of another volume"
+	wait $daemon
+	rm "/run/zerofs/$name.sock"
+	stand_in '[{"ok": false, "error": "it rains"}]'
+	! zerofs key rotate --key-file key "$url2" > out 2> err || fail "a daemon that refuses: status 0"
+	grep -q '^made data key' out || fail "a daemon that refuses: $(cat out err)"
+	grep -q 'keys are changed, but .* it rains' err || fail "a daemon that refuses: $(cat out err)"
+	wait $daemon
+	rm "/run/zerofs/$name.sock"
+	trap - EXIT
+fi
+
 # No volume, no store.
 mkdir nothing
 refused 1 'no volume' zerofs key list --key-file key "file://$ZT_TMP/nothing"
