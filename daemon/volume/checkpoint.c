@@ -28,9 +28,9 @@
 #include "volume/imgwrite.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
-#include "volume/rekey.h"
 #include "volume/sweep.h"
 #include "volume/vol.h"
+#include "volume/volume_rekey.h"
 
 #define FREE_BYTES (256u << 10) /* deltas up to here are never too many bytes */
 #define MAP_SHARE  4u /* of the memory: a map up to here is loaded whole to be written anew */
@@ -335,7 +335,7 @@ int checkpoint_start(struct volume *v, bool clean)
 void checkpoint_due(struct volume *v)
 {
 	if (vol_serving(v) && !v->ckpt &&
-	    (v->segments_since >= v->o.checkpoint_segments || rekey_wants_head(v)) &&
+	    (v->segments_since >= v->o.checkpoint_segments || volume_rekey_wants_head(v)) &&
 	    checkpoint_start(v, false) == -ENOMEM)
 		volume_retry(v);
 }

@@ -8,7 +8,7 @@
  * short anywhere: the next change does it.
  *
  * No head is made here: heads are the owner's, and one of anybody else's would end him. His next
- * one names the keys version (recover.c, checkpoint.c, rekey.c).
+ * one names the keys version (recover.c, checkpoint.c, volume_rekey.c).
  */
 #include <errno.h>
 #include <sodium.h>

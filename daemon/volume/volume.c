@@ -22,7 +22,7 @@
 #include "volume/notice.h"
 #include "volume/read.h"
 #include "volume/recover.h"
-#include "volume/rekey.h"
+#include "volume/volume_rekey.h"
 #include "volume/seal.h"
 #include "volume/seen.h"
 #include "volume/spill.h"
@@ -480,7 +480,7 @@ void volume_free(struct volume *v)
 	leaves_free(v);
 	checkpoint_free(v);
 	lease_cancel(v);
-	rekey_free(v);
+	volume_rekey_free(v);
 	list_for_each_entry_safe(b, tmp, &v->batches, link) {
 		sio_drop(b->put);
 		batch_free(b);

@@ -10,6 +10,7 @@ rc=0
 also() { # FILE: a regular expression of further names
 	case $1 in
 	daemon/volume/volume_*.c) echo 'volume_.*' ;;				# volume.h is one contract in several files
+	daemon/volume/keys_*.c) echo 'keys_.*' ;;				# keys.h likewise
 	*) echo main ;;
 	esac
 }

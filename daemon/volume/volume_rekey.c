@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * New keys while the volume is served: see rekey.h.
+ * New keys while the volume is served: see volume_rekey.h.
  *
  * Happy path: GET of the object that was named, its MAC checked with the master, its data keys
  * unwrapped; what is sealed from here on uses the newest; a checkpoint makes the head that refuses
  * older keys objects. Failure modes: the object cannot be had or is not what it should be: the old
  * keys stay in use and whoever asked is told; he may ask again.
  */
-#include "volume/rekey.h"
+#include "volume/volume_rekey.h"
 
 #include <errno.h>
 
@@ -19,12 +19,12 @@
 #include "volume/sio.h"
 #include "volume/vol.h"
 
-bool rekey_wants_head(const struct volume *v)
+bool volume_rekey_wants_head(const struct volume *v)
 {
 	return v->head.keys_version < keys_version(v->kr);
 }
 
-void rekey_free(struct volume *v)
+void volume_rekey_free(struct volume *v)
 {
 	sio_drop(v->rekey);
 	v->rekey = NULL;
@@ -48,7 +48,7 @@ static void on_get(struct sio *s)
 		notice_say(&v->env, NOTICE_INFO, "keys object %llu is in use, data key %u",
 			   (unsigned long long)keys_version(v->kr), keys_data_gen(v->kr));
 	v->rekey_err = err;
-	rekey_free(v);
+	volume_rekey_free(v);
 	if (!err)
 		checkpoint_due(v);
 }
