@@ -192,8 +192,10 @@ int keys_allowed(struct keyring *kr, const struct volume_env *env)
 	sio_ctx_init(&c, env);
 	c.quiet = true;
 	n = keyring_request(sio_list(&c, FMT_PREFIX_HEAD, "", 1), &s);
-	if (n <= 0)
+	if (n <= 0) {
+		sio_drop(s);
 		return (int)n;
+	}
 	rc = fmt_name_parse_head(sio_entries(s)[0].name, &version) ? -EBADMSG : 0;
 	sio_drop(s);
 	if (rc)
