@@ -210,6 +210,10 @@ check-sim: check-setup
 sim: $(B)/gcc/tests/sim/sim
 	$(Q)$(if $(SEED),$<$(if $(TRACE), -t)$(if $(POINT), -p $(POINT)) $(SEED),echo 'usage: make sim SEED=n [TRACE=1] [POINT=k]' >&2; exit 2)
 
+torture: check-setup
+	$(Q)$(MAKE) -s --no-print-directory -j2 all vm-tools
+	$(Q)tests/vm/torture.sh $(ROUNDS) $(SEED)
+
 lint: check-setup
 	$(Q)tests/run.sh lint
 style: check-setup
@@ -269,6 +273,7 @@ help:
 	@echo '  make sim SEED=n     one seed of it (TRACE=1, POINT=k)'
 	@echo '  make check-vm       module and daemon in QEMU'
 	@echo '  make check-mutants  plants bugs one by one: how many do the unit tests catch (MUTANTS="03 07": only these)'
+	@echo '  make torture        power cuts and kills in QEMU, ROUNDS=20 unless said; SEED=n does it again'
 	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
 	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json'
 	@echo '  make bench-engine   the engine over a store of fixed delay; build/bench/engine.json (make bench: both)'
@@ -279,4 +284,4 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: all module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
-	check-sim sim check-mutants lint style format demo bench bench-driver bench-engine install dkms-install help
+	check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine install dkms-install help

@@ -10,7 +10,7 @@
 # flushed is in the journal or nowhere. Journals: a raw disk, a file on ext4, and a loop device over a file on ext4, whose
 # cache of writes is the guest's memory, so that only what was really flushed outlives the cut. The control's journal lies on
 # such a loop device too, but its daemon does not ask for durable writes: its loss must be noticed, or this test proves nothing.
-# Seen to fail with the other daemons under nodsync as well.
+# What it was seen to notice is the control.
 . tests/vm/lib.sh
 z_setup
 log=$ZT_SHARE/out

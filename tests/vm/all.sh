@@ -73,9 +73,17 @@ for role in $(tests/vm/kernels.sh roles); do
 		done < <(directive disk "$t")
 		boots=$(directive boots "$t")
 		mem=$(directive mem "$t")
+		kept=$log/$name.$role.disks
+		rm -rf "$kept"
+		[ -z "$(directive copy "$t")" ] || args+=(-c "$kept")
 		rc=0 since=$EPOCHSECONDS
 		tests/vm/run.sh -k "$role" -o "$log/$name.$role" ${boots:+-b "$boots"} ${mem:+-m "$mem"} "${args[@]}" "$t" || rc=$?
 		rm -rf "$tmp"
+		if [ $rc = 0 ]; then
+			rm -rf "$kept"
+		elif [ -e "$kept" ]; then
+			echo "its disks as they were before the last boot: $kept"
+		fi
 		collect "$log/$name.$role" "$role" $rc "$since"
 	done
 done

@@ -14,6 +14,7 @@ usage: tests/vm/run.sh [OPTION...] SCRIPT [ARGUMENT...]
   -d FILE[:SERIAL[:ro]]  a raw disk, /dev/disk/by-id/virtio-SERIAL in the guest (repeatable)
   -b BOOTS               boots of one SCRIPT on the same disks ($ZT_BOOT = 1, 2, ...); each but the last must end in the power
                          cut that the script asks for (zt_power_cut of tests/vm/guestlib.sh)
+  -c FOLDER              copies of the disks as they were when the last boot began
   -o FOLDER              where console, logs and `results` go (build/vm/run/NAME.KERNEL)
   -v                     show what the tests print while they run (also VERBOSE=1)
 Results of a test besides its log: what it puts into $ZT_SHARE/out, found in FOLDER/share/out.
@@ -24,15 +25,16 @@ U
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 cache=$(realpath -m "${ZEROFS_CACHE:-/var/cache/zerofs-test}")
-role=main limit=300 mem=4096 boots=1 out='' verbose=${VERBOSE:-} disks=() tests=() names=()
+role=main limit=300 mem=4096 boots=1 copies='' out='' verbose=${VERBOSE:-} disks=() tests=() names=()
 
-while getopts k:t:m:d:b:o:s:vh opt; do
+while getopts k:t:m:d:b:c:o:s:vh opt; do
 	case $opt in
 	k) role=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	m) mem=$OPTARG ;;
 	d) disks+=("$OPTARG") ;;
 	b) boots=$OPTARG ;;
+	c) copies=$OPTARG ;;
 	o) out=$OPTARG ;;
 	s) tests+=("$OPTARG") ;;
 	v) verbose=1 ;;
@@ -166,7 +168,8 @@ boot() {
 	) 2>/dev/null &
 	cut_pid=$!
 	if [ -n "$verbose" ]; then
-		tail -q -n +1 -s 0.3 -F "${logs[@]}" --pid=$qemu_pid 2>/dev/null &
+		# What earlier boots wrote to the same log has been shown.
+		tail -q -n "$([ "$round" = 1 ] && echo +1 || echo 0)" -s 0.3 -F "${logs[@]}" --pid=$qemu_pid 2>/dev/null &
 		tail_pid=$!
 	fi
 	ended=end
@@ -193,6 +196,17 @@ boot() {
 	[ ! -e "$work/cut" ] || ended='cut'
 	kill $cut_pid 2>/dev/null || true
 	[ -z "$tail_pid" ] || wait $tail_pid 2>/dev/null || true
+}
+
+# What a test that fails made of its disks says less than what it found.
+copy_disks() {
+	local d file serial
+	[ -n "$copies" ] || return 0
+	mkdir -p "$copies"
+	for d in "${disks[@]}"; do
+		IFS=: read -r file serial _ <<< "$d"
+		cp --sparse=always --reflink=auto "$file" "$copies/${serial:-${file##*/}}"
+	done
 }
 
 # ---- verdicts ----------------------------------------------------------------------------
@@ -292,6 +306,7 @@ while [ $n -lt "$last" ]; do
 		total=$((total + limits[i] + 15))
 	done
 	rm -f "$share/$n.status" "$share/$n.started"
+	copy_disks
 	say "booting $kv (${accel%%,*})${boots:+$([ "$boots" = 1 ] || echo ", boot $round of $boots")}"
 	boot $total
 	if [ ! -e "$share/$n.started" ] && [ $retries -gt 0 ]; then
