@@ -268,6 +268,7 @@ static const struct {
 	STAT(journal_groups),
 	STAT(journal_records),
 	STAT(journal_bytes),
+	STAT(parked),
 	STAT(corrupt_frames),
 };
 
