@@ -460,6 +460,10 @@ void host_explain(struct host *h, int rc, char *err)
 		    h->url);
 		break;
 	case -EBADMSG:
+		if (!strncmp(why, "journal: ", 9)) {
+			say(err, "the volume at %s is not served: %s", h->url, why);
+			break;
+		}
 		say(err,
 		    "the volume at %s is damaged: %s; restore the object from a copy of the store",
 		    h->url, *why ? why : "an object is not what was written");
