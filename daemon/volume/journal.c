@@ -459,6 +459,7 @@ static void on_group(struct jdev_req *req)
 	uint32_t i;
 
 	j->group = NULL;
+	v->wake = true;
 	if (!res && j->state != JOURNAL_ACTIVE)
 		res = -EIO; /* a superblock failed meanwhile: nothing is known of this WRITE */
 	if (res) {
@@ -645,6 +646,11 @@ int journal_start(struct journal *j)
 	if (err)
 		j->state = JOURNAL_FAILED;
 	return err;
+}
+
+bool journal_busy(const struct journal *j)
+{
+	return j && (j->group || j->sb_buf);
 }
 
 int journal_close(struct journal *j)

@@ -116,6 +116,9 @@ void journal_trim(struct volume *v);
  */
 int journal_close(struct journal *j);
 
+/* Is a WRITE of it under way? NULL: no. */
+bool journal_busy(const struct journal *j);
+
 /* Notes a record that the scan or a group has found or made durable. -ENOMEM. */
 int journal_ref_add(struct journal *j, const struct fmt_journal_rec *r);
 

@@ -403,10 +403,14 @@ void volume_superseded(struct volume *v, const char *why)
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
-/* Everything that was acknowledged is in the base map, and nothing is being written. */
+/*
+ * Everything that was acknowledged is in the base map, and nothing is being written, not to the
+ * journal either: its device goes away without asking.
+ */
 static bool drained(const struct volume *v)
 {
-	return !batch_dirty(v) && list_empty(&v->batches) && list_empty(&v->held) && !v->ckpt;
+	return !batch_dirty(v) && list_empty(&v->batches) && list_empty(&v->held) && !v->ckpt &&
+	       !journal_busy(v->journal);
 }
 
 int volume_wait(struct volume *v)

@@ -482,6 +482,26 @@ static void test_dirty_age(void **state)
 	end(&t);
 }
 
+/* A daemon that is replaced closes the journal's device after the drain, and nothing more. */
+static void test_drain_leaves_nothing(void **state)
+{
+	struct one t;
+	uint32_t i, n;
+
+	(void)state;
+	begin(&t, 22);
+	for (n = 0; n < 30; n++) {
+		for (i = 0; i < 1 + testrand_below(20); i++)
+			write_one(&t, testrand_below(10) * 256, 256);
+		if (testrand_below(2))
+			vol_submit(vol_io_new(), &t.w, IO_FLUSH, 0, 0, 0, 0, t.m.ops);
+		assert_int_equal(volume_drain(t.w.v), 0);
+		assert_int_equal(t.w.jdisk->queued, 0);
+	}
+	assert_true(t.w.v->journal->sb.start > 0);
+	end(&t);
+}
+
 /* ---- disks that fail ---------------------------------------------------------------------- */
 
 static void test_failed_write_is_final(void **state)
@@ -871,6 +891,7 @@ int main(void)
 		cmocka_unit_test(test_spill_damaged),
 		cmocka_unit_test(test_dirty_bytes),
 		cmocka_unit_test(test_dirty_age),
+		cmocka_unit_test(test_drain_leaves_nothing),
 		cmocka_unit_test(test_failed_write_is_final),
 		cmocka_unit_test(test_rot_is_not_the_end),
 		cmocka_unit_test(test_torn_behind_the_store),
