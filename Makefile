@@ -119,6 +119,7 @@ $(foreach v,$(VARIANTS),$(eval $(call VARIANT,$(v))))
 
 # Tests that stand between the engine and what seals for it.
 $(VARIANTS:%=$(B)/%/tests/unit/test_volume_seal): LDFLAGS += -Wl,--wrap=codec_seal,--wrap=fmt_seg_seal
+$(VARIANTS:%=$(B)/%/tests/unit/test_volume_nomem): LDFLAGS += -Wl,--wrap=malloc
 
 $(B)/zerofs: $(B)/gcc/zerofs
 	$(Q)ln -f $< $@ 2>/dev/null || cp -f $< $@

@@ -34,11 +34,6 @@ static void run(struct exec_work *w)
 	struct jread *r = container_of(w, struct jread, work);
 	const struct journal *j = r->v->journal;
 
-	r->payload = malloc(r->req.len);
-	if (!r->payload) {
-		r->err = -ENOMEM;
-		return;
-	}
 	r->err = fmt_journal_open(&r->rec, r->ops, r->payload, r->req.buf, r->req.len, r->v->uuid,
 				  j->sb.journal, r->pos, keys_get(r->v->kr, KEYS_JOURNAL));
 	if (!r->err && r->run)
@@ -71,11 +66,16 @@ int jread_start(struct volume *v, uint64_t pos, uint32_t len, void (*run_fn)(str
 	struct jread *r = calloc(1, sizeof(*r));
 	void *p = NULL;
 
-	if (r)
+	if (r) {
 		r->ops = malloc(FMT_JOURNAL_MAX_OPS * sizeof(*r->ops));
-	if (!r || !r->ops || posix_memalign(&p, JDEV_BLOCK, len)) {
-		if (r)
+		r->payload = malloc(len);
+	}
+	/* all of it now: later there would be somebody to tell that it cannot be read */
+	if (!r || !r->ops || !r->payload || posix_memalign(&p, JDEV_BLOCK, len)) {
+		if (r) {
 			free(r->ops);
+			free(r->payload);
+		}
 		free(r);
 		return -ENOMEM;
 	}
