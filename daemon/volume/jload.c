@@ -188,7 +188,7 @@ static void on_done(struct jread *r)
 	struct batch *b = l->b;
 	int err = r->err;
 
-	l->next = r->pos + r->req.len;
+	l->next = r->pos + r->rec.len;
 	if (!err && (r->rec.type == FMT_JOURNAL_PAD || r->rec.last < b->last_wno)) {
 		err = next(l);
 		if (!err)

@@ -107,6 +107,7 @@ int journal_ref_add(struct journal *j, const struct fmt_journal_rec *r)
 		return err;
 	x = ref_at(j, j->nr_refs++);
 	x->pos = r->pos;
+	x->len = r->type == FMT_JOURNAL_PAD ? FMT_JOURNAL_BLOCK : r->len;
 	/* a pad speaks for nothing: it goes with the record before it */
 	x->last = j->nr_refs > 1 && r->type == FMT_JOURNAL_PAD ? ref_at(j, j->nr_refs - 2)->last :
 								 r->last;
@@ -582,13 +583,6 @@ uint64_t journal_block_pos(const struct journal *j, uint32_t block)
 	return j->tail + (off >= from ? off - from : off + j->ring_len - from);
 }
 
-static uint32_t ref_len(const struct journal *j, uint32_t i)
-{
-	uint64_t end = i + 1 < j->nr_refs ? ref_at(j, i + 1)->pos : j->head;
-
-	return end - ref_at(j, i)->pos;
-}
-
 bool journal_find(const struct journal *j, uint64_t pos, uint64_t *ret_pos, uint32_t *ret_len)
 {
 	uint32_t lo = 0, hi = j->nr_refs;
@@ -606,7 +600,7 @@ bool journal_find(const struct journal *j, uint64_t pos, uint64_t *ret_pos, uint
 	if (!lo)
 		return false;
 	*ret_pos = ref_at(j, lo - 1)->pos;
-	*ret_len = ref_len(j, lo - 1);
+	*ret_len = ref_at(j, lo - 1)->len;
 	return true;
 }
 
@@ -625,7 +619,7 @@ bool journal_first(const struct journal *j, uint64_t wno, uint64_t *ret_pos, uin
 	if (lo == j->nr_refs)
 		return false;
 	*ret_pos = ref_at(j, lo)->pos;
-	*ret_len = ref_len(j, lo);
+	*ret_len = ref_at(j, lo)->len;
 	return true;
 }
 

@@ -45,6 +45,7 @@ enum journal_state {
 struct journal_ref {
 	uint64_t pos;
 	uint64_t last;
+	uint32_t len;			/* that was written: of a pad one block */
 	uint8_t prev[FMT_HASH_LEN];	/* what it chains to */
 };
 

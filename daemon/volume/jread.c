@@ -32,10 +32,8 @@ static void finish(struct jread *r)
 static void run(struct exec_work *w)
 {
 	struct jread *r = container_of(w, struct jread, work);
-	const struct journal *j = r->v->journal;
-
 	r->err = fmt_journal_open(&r->rec, r->ops, r->payload, r->req.buf, r->req.len, r->v->uuid,
-				  j->sb.journal, r->pos, keys_get(r->v->kr, KEYS_JOURNAL));
+				  r->journal, r->pos, keys_get(r->v->kr, KEYS_JOURNAL));
 	if (!r->err && r->run)
 		r->run(r);
 }
@@ -81,6 +79,7 @@ int jread_start(struct volume *v, uint64_t pos, uint32_t len, void (*run_fn)(str
 	}
 	r->v = v;
 	r->pos = pos;
+	memcpy(r->journal, j->sb.journal, sizeof(r->journal));
 	r->run = run_fn;
 	r->done = done;
 	r->priv = priv;

@@ -27,6 +27,7 @@ struct jread {
 	struct jdev_req req;
 	struct volume *v;
 	uint64_t pos;
+	uint8_t journal[FMT_UUID_LEN];
 	int err;
 	struct fmt_journal_rec rec;
 	struct fmt_journal_op *ops;

@@ -180,6 +180,8 @@ static int load_sb(struct journal *j)
 	if (j->sb.size > j->dev->size)
 		return say(j, "it is shorter than it was made", -EBADMSG);
 	j->ring_len = j->sb.size - FMT_JOURNAL_RING_OFF;
+	if (j->ring_len >> 12 > UINT32_MAX)
+		return say(j, "it is larger than 16 TiB", -EFBIG);
 	return 0;
 }
 

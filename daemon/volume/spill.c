@@ -10,8 +10,11 @@
 
 bool spill_maps_full(const struct volume *v)
 {
+	const struct batch *first =
+		list_empty(&v->batches) ? NULL : list_first_entry(&v->batches, struct batch, link);
+
 	/* what lies in the arena is bounded by it */
-	return v->dirty_bytes > v->arena.geo.write_len &&
+	return first && first->parked &&
 	       v->overlay.bytes + v->batch_bytes > v->o.memory / MAPS_SHARE;
 }
 
