@@ -25,7 +25,9 @@ void *__wrap_malloc(size_t n)
 	return none_left ? NULL : __real_malloc(n);
 }
 
-/* A worker that opens a record of the journal has no memory: the READ gets its bytes all the same. */
+/*
+ * A worker that opens a record of the journal has no memory: the READ gets its bytes all the same.
+ */
 static void test_read_of_the_ring(void **state)
 {
 	struct vol_io x = { .heap = false };
