@@ -200,6 +200,8 @@ check-asan: check-setup
 	$(Q)tests/run.sh asan
 check-tsan: check-setup
 	$(Q)tests/run.sh tsan
+check-model: check-setup
+	$(Q)tests/run.sh model
 check-vm: check-setup
 	$(Q)tests/run.sh vm
 check-mutants: check-setup
@@ -272,6 +274,7 @@ help:
 	@echo '  make check-tsan     unit tests under TSan'
 	@echo '  make check-sim      the engine in a simulated world (SEEDS=n; SOAK=seconds)'
 	@echo '  make sim SEED=n     one seed of it (TRACE=1, POINT=k)'
+	@echo '  make check-model    the rules of attach and fencing in every interleaving, with spin'
 	@echo '  make check-vm       module and daemon in QEMU'
 	@echo '  make check-mutants  plants bugs one by one: how many do the unit tests catch (MUTANTS="03 07": only these)'
 	@echo '  make torture        power cuts and kills in QEMU, ROUNDS=20 unless said; SEED=n does it again'
@@ -285,4 +288,4 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: all module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
-	check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine install dkms-install help
+	check-model check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine install dkms-install help
