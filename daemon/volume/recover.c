@@ -119,17 +119,18 @@ static int take_ownership(struct volume *v, struct probe *probe)
 }
 
 /*
- * An object that our head needs is not there. Was it swept away because others have attached since,
- * and made two manifests? [waits]
+ * Is there a head after ours? Then an object that ours needs may have been swept away, and a slot
+ * that was taken may be free again. [waits]
  */
-static bool overtaken(struct volume *v)
+static int check_newest(struct volume *v)
 {
 	uint64_t newest;
+	int err = head_newest(v, &newest);
 
-	if (head_newest(v, &newest) || newest == v->head.version)
-		return false;
+	if (err || newest == v->head.version)
+		return err;
 	notice_say(&v->env, NOTICE_ERR, "another process has attached to this volume since");
-	return true;
+	return -ESTALE;
 }
 
 /* ---- adoption -------------------------------------------------------------------------------- */
@@ -326,10 +327,16 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	}
 	if (!err)
 		err = image_load(v, &v->head);
-	if (err == -ENOENT && v->epoch && overtaken(v))
+	if (err == -ENOENT && v->epoch && check_newest(v) == -ESTALE)
 		err = -ESTALE;
 	if (!err)
 		err = replay_walk(v, &walk);
+	/*
+	 * Our fence may have come late, into a slot that another owner has applied and done away
+	 * with: then there is a head after ours.
+	 */
+	if (!err)
+		err = check_newest(v);
 	if (err)
 		return err == -ENOENT && v->epoch ? -ENODATA : err;
 	v->last_wno = v->committed_wno;

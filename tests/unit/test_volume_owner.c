@@ -302,6 +302,58 @@ static void test_head_behind(void **state)
 }
 
 static int (*real_wait)(void *ctx, const bool *done);
+static struct vol *late_owner, *late_successor;
+
+/*
+ * Once the fence is under way the attach stands still: the owner of before fills its slot, another
+ * one takes over and, as a cleaner may, removes what was in it. Then the fence arrives.
+ */
+static int wait_for_late_fence(void *ctx, const bool *done)
+{
+	struct vol *w = ctx, *a = late_owner, *b = late_successor;
+	char name[FMT_NAME_MAX];
+
+	while (a && !w->net.nr_held)
+		if (!vol_step(w))
+			break;
+	if (a && w->net.nr_held) {
+		late_owner = NULL;
+		fmt_name_seg(name, a->v->next_seq);
+		assert_int_equal(vol_write(a, 0, 1, 1, 2), 0);
+		assert_int_equal(vol_flush(a), 0);
+		assert_int_equal(vol_attach(b, false), 0);
+		assert_int_equal(vol_write(b, 0, 1, 1, 3), 0);
+		assert_int_equal(vol_detach(b), 0);
+		assert_int_equal(mem_drop(w->mem, name), 0);
+		w->net.hold[0] = 0;
+		net_release(&w->net);
+	}
+	return real_wait(ctx, done);
+}
+
+static void test_late_fence(void **state)
+{
+	struct vol a, b, c;
+
+	(void)state;
+	vol_init(&a, 19, 1, SIZE);
+	assert_int_equal(vol_attach(&a, false), 0);
+	assert_int_equal(vol_write(&a, 0, 0, 1, 1), 0);
+	assert_int_equal(vol_flush(&a), 0);
+	vol_share(&b, &a);
+	vol_share(&c, &a);
+	late_owner = &a;
+	late_successor = &b;
+	real_wait = c.env.wait;
+	c.env.wait = wait_for_late_fence;
+	snprintf(c.net.hold, sizeof(c.net.hold), "seg/");
+	assert_int_equal(vol_attach(&c, false), -ESTALE);
+	assert_null(late_owner);
+	vol_end(&c);
+	vol_end(&b);
+	vol_end(&a);
+}
+
 static struct vol *racer;
 
 /*
@@ -347,10 +399,15 @@ static void test_attach_overtaken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_zombie),	       cmocka_unit_test(test_takeover),
-		cmocka_unit_test(test_race),	       cmocka_unit_test(test_own_object),
-		cmocka_unit_test(test_foreign_object), cmocka_unit_test(test_foreign_head),
-		cmocka_unit_test(test_head_behind),    cmocka_unit_test(test_attach_overtaken),
+		cmocka_unit_test(test_zombie),
+		cmocka_unit_test(test_takeover),
+		cmocka_unit_test(test_race),
+		cmocka_unit_test(test_own_object),
+		cmocka_unit_test(test_foreign_object),
+		cmocka_unit_test(test_foreign_head),
+		cmocka_unit_test(test_head_behind),
+		cmocka_unit_test(test_late_fence),
+		cmocka_unit_test(test_attach_overtaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
