@@ -28,6 +28,7 @@
 #define GROUP_MAX_BLOCKS 1024u /* of payload: 4 MiB */
 #define GROUP_MAX_RECS	 64u
 #define BUF_STEP	 65536u
+#define REFS_SHARE	 64u /* of the memory, for what is known of records */
 #define TRIM_BYTES	 (64ull << 20) /* the superblock follows when so much is given up */
 
 /* One WRITE: records that follow each other, and perhaps the pad that ends a lap. */
@@ -512,9 +513,13 @@ static int buf_grow(struct journal *j, uint32_t len)
 /* -ENOMEM; -ENOSPC. */
 static int group_start(struct journal *j, uint64_t from)
 {
-	struct journal_group *g = group_new(j, from);
+	struct journal_group *g;
 	uint32_t len;
 
+	/* a flush per write and the store away: the list of records must end somewhere */
+	if ((uint64_t)j->nr_refs * sizeof(*j->refs) > j->v->o.memory / REFS_SHARE)
+		return -ENOSPC;
+	g = group_new(j, from);
 	if (!g)
 		return -ENOMEM;
 	g->pos = j->head;

@@ -239,6 +239,28 @@ static void test_dirty_bytes(void **state)
 	jworld_end(&t);
 }
 
+/* What must be known of each record is bounded, too: then a FLUSH waits for the store. */
+static void test_many_records(void **state)
+{
+	struct jworld t;
+	uint32_t i;
+
+	(void)state;
+	jworld_begin(&t, 22);
+	t.w.v->o.memory = 64 * 100 * sizeof(struct journal_ref);
+	jworld_hold(&t.w);
+	for (i = 0; i < 200 && !t.w.pending; i++) {
+		jworld_write(&t, i, 1);
+		vol_submit(vol_io_new(), &t.w, IO_FLUSH, 0, 0, 0, 0, t.m.ops);
+		vol_settle(&t.w);
+	}
+	assert_in_range(i, 100, 110);
+	jworld_let(&t.w);
+	assert_int_equal(vol_flush(&t.w), 0);
+	assert_int_equal(t.w.pending, 0);
+	jworld_end(&t);
+}
+
 static void test_dirty_age(void **state)
 {
 	struct vol_io *x;
@@ -298,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_lost_and_not_told),
 		cmocka_unit_test(test_spill_damaged),
 		cmocka_unit_test(test_dirty_bytes),
+		cmocka_unit_test(test_many_records),
 		cmocka_unit_test(test_dirty_age),
 		cmocka_unit_test(test_drain_leaves_nothing),
 	};
