@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <sodium.h>
@@ -21,26 +20,18 @@
 #include "base/uuid.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_journal.h"
+#include "cmd/cmd_jsb.h"
+#include "cmd/cmd_jwalk.h"
 #include "cmd/cmd_opt.h"
 #include "cmd/cmd_secret.h"
 #include "format/fmt_journal.h"
 #include "server/host.h"
 #include "volume/keys.h"
 
-#define SB_AREA	   (2 * FMT_JOURNAL_SB_LEN)
-#define WHEN_STR   32
-#define MIN_SIZE_S "64M"
-
 struct journal_args {
 	const char *pass, *key, *size;
 	bool force, json;
 	uint64_t bytes;
-};
-
-/* What lies behind the start of a journal. */
-struct found {
-	uint64_t records, ops, bytes;
-	uint64_t first, last;
 };
 
 /* ---- the volume -------------------------------------------------------------------------- */
@@ -89,112 +80,8 @@ static int find_owner(struct cmd_journal_owner *ret, const char *url, const stru
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static int open_to_read(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		cmd_err("%s: %s", path, strerror(errno));
-	return fd;
-}
-
-/* The superblock that counts. As fmt_journal_sb_open(), and what reading gives. */
-static int read_sb(int fd, struct fmt_journal_sb *ret, uint8_t uuid[16],
-		   const struct cmd_journal_owner *o)
-{
-	uint8_t p[SB_AREA], whose[FMT_UUID_LEN];
-	struct fmt_journal_sb sb;
-	int rc, worst = -ENODATA;
-	bool any = false;
-
-	ssize_t n = pread(fd, p, sizeof(p), 0);
-
-	if (n < 0)
-		return -errno;
-	if (n != (ssize_t)sizeof(p))
-		return -EBADMSG;
-	for (int i = 0; i < 2; i++) {
-		rc = fmt_journal_sb_open(&sb, p + i * FMT_JOURNAL_SB_LEN, FMT_JOURNAL_SB_LEN,
-					 o ? o->uuid : NULL, whose, o ? o->key : NULL);
-		if (rc && rc != -ENODATA)
-			worst = rc;
-		if (rc || (any && sb.generation < ret->generation))
-			continue;
-		any = true;
-		*ret = sb;
-		memcpy(uuid, whose, sizeof(whose));
-	}
-	return any ? 0 : worst;
-}
-
-static int explain_sb(const char *path, int rc)
-{
-	switch (rc) {
-	case -ENODATA:
-		return cmd_err("%s: not a journal: it begins with zeros", path);
-	case -EPROTONOSUPPORT:
-		return cmd_err("%s: this journal was made by a later version", path);
-	case -EBADMSG:
-		return cmd_err("%s: not a journal, or its superblock is damaged", path);
-	default:
-		return cmd_err("%s: %s", path, strerror(-rc));
-	}
-}
-
-/*
- * Counts what is behind the start. Reads beside a daemon that may be writing: what it finds is what
- * was there at some moment. -ENOMEM.
- */
-static int count(int fd, const struct fmt_journal_sb *sb, const struct cmd_journal_owner *o,
-		 struct found *f)
-{
-	uint64_t ring = sb->size - FMT_JOURNAL_RING_OFF, pos = sb->start;
-	CLEANUP_FREE struct fmt_journal_op *ops = calloc(FMT_JOURNAL_MAX_OPS, sizeof(*ops));
-	CLEANUP_FREE uint8_t *buf = malloc(FMT_JOURNAL_MAX_LEN);
-	uint8_t prev[FMT_HASH_LEN];
-	struct fmt_journal_rec r;
-
-	memset(f, 0, sizeof(*f));
-	if (!ops || !buf)
-		return -ENOMEM;
-	memcpy(prev, sb->start_prev, sizeof(prev));
-	while (pos - sb->start < ring) {
-		uint64_t at = pos % ring, left = ring - at;
-		size_t len = left < FMT_JOURNAL_MAX_LEN ? (size_t)left : FMT_JOURNAL_MAX_LEN;
-		ssize_t n = pread(fd, buf, len, (off_t)(FMT_JOURNAL_RING_OFF + at));
-
-		if (n < 0 || fmt_journal_peek(&r, buf, (size_t)n, o->uuid, sb->journal, pos) ||
-		    r.len > left || memcmp(r.prev, prev, sizeof(prev)) != 0)
-			break;
-		/* Of a pad only the first block was written. */
-		len = r.type == FMT_JOURNAL_PAD ? FMT_JOURNAL_BLOCK : r.len;
-		if (len > (size_t)n ||
-		    fmt_journal_open(&r, ops, NULL, buf, len, o->uuid, sb->journal, pos, o->key))
-			break;
-		if (r.type == FMT_JOURNAL_OPS) {
-			if (!f->records++)
-				f->first = r.first;
-			f->last = r.last;
-			f->ops += r.nr_ops;
-		}
-		f->bytes += r.len;
-		memcpy(prev, r.hash, sizeof(prev));
-		pos += r.len;
-	}
-	return 0;
-}
-
-static char *when_str(char out[WHEN_STR], uint64_t us)
-{
-	time_t t = (time_t)(us / 1000000);
-	struct tm tm;
-
-	strftime(out, WHEN_STR, "%Y-%m-%d %H:%M:%S", gmtime_r(&t, &tm));
-	return out;
-}
-
 static void print_json(const struct fmt_journal_sb *sb, const uint8_t uuid[16],
-		       const struct found *f)
+		       const struct cmd_jwalk *f)
 {
 	char v[UUID_STR_LEN], j[UUID_STR_LEN];
 	json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "volume_uuid",
@@ -217,9 +104,9 @@ static void print_json(const struct fmt_journal_sb *sb, const uint8_t uuid[16],
 }
 
 static void print_text(const struct fmt_journal_sb *sb, const uint8_t uuid[16],
-		       const struct found *f)
+		       const struct cmd_jwalk *f)
 {
-	char s[UUID_STR_LEN], size[PARSE_SIZE_STR], when[WHEN_STR];
+	char s[UUID_STR_LEN], size[PARSE_SIZE_STR], when[CMD_JSB_WHEN];
 
 	printf("journal     %s\n", uuid_str(s, sb->journal));
 	printf("volume      %s\n", uuid_str(s, uuid));
@@ -230,8 +117,8 @@ static void print_text(const struct fmt_journal_sb *sb, const uint8_t uuid[16],
 	printf("epoch       %llu\n", (unsigned long long)sb->epoch);
 	printf("start       %llu, writes up to %llu are in the store\n",
 	       (unsigned long long)sb->start, (unsigned long long)sb->start_wno);
-	printf("made        %s UTC\n", when_str(when, sb->created_us));
-	printf("saved       %s UTC\n", when_str(when, sb->saved_us));
+	printf("made        %s UTC\n", cmd_jsb_when(when, sb->created_us));
+	printf("saved       %s UTC\n", cmd_jsb_when(when, sb->saved_us));
 	if (!f)
 		return;
 	printf("records     %llu, with %llu operations, %s\n", (unsigned long long)f->records,
@@ -243,33 +130,30 @@ static void print_text(const struct fmt_journal_sb *sb, const uint8_t uuid[16],
 
 static int show(const char *path, const char *url, const struct journal_args *a)
 {
-	CLEANUP_CLOSE int fd = open_to_read(path);
-	char v[UUID_STR_LEN], j[UUID_STR_LEN];
-	uint8_t uuid[FMT_UUID_LEN];
-	struct fmt_journal_sb sb;
-	struct found f;
+	CLEANUP_CLOSE int fd = cmd_jsb_open(path, false);
 	struct cmd_journal_owner o;
+	struct fmt_journal_sb sb;
+	struct cmd_jwalk f = { .fd = fd, .sb = &sb, .o = &o };
+	uint8_t uuid[FMT_UUID_LEN];
 	int rc;
 
 	if (fd < 0)
 		return CMD_FAILED;
-	rc = read_sb(fd, &sb, uuid, NULL);
+	rc = cmd_jsb_read(fd, &sb, uuid, NULL, NULL);
 	if (rc)
-		return explain_sb(path, rc);
+		return cmd_jsb_explain(path, rc);
 	if (url) {
 		rc = find_owner(&o, url, a);
 		if (rc)
 			return rc;
-		if (memcmp(o.uuid, uuid, sizeof(uuid)) != 0)
-			return cmd_err("%s: this is the journal of volume %s, and %s is %s", path,
-				       uuid_str(v, uuid), url, uuid_str(j, o.uuid));
-		rc = read_sb(fd, &sb, uuid, &o);
+		rc = cmd_jsb_read_of(fd, path, &sb, &o, NULL);
 		if (rc)
-			return explain_sb(path, rc);
-		rc = count(fd, &sb, &o, &f);
+			return rc;
+		/* Beside a daemon that writes: it finds what was there at some moment. */
+		rc = cmd_jwalk_chain(&f);
 		sodium_memzero(o.key, sizeof(o.key));
 		if (rc)
-			return cmd_err("out of memory");
+			return cmd_jsb_explain(path, rc);
 	}
 	if (a->json)
 		print_json(&sb, uuid, url ? &f : NULL);
@@ -279,53 +163,6 @@ static int show(const char *path, const char *url, const struct journal_args *a)
 }
 
 /* ---- making ------------------------------------------------------------------------------ */
-
-/* One WRITE, waited for. */
-struct put {
-	struct jdev_req r;
-	bool done;
-};
-
-static void put_done(struct jdev_req *r)
-{
-	container_of(r, struct put, r)->done = true;
-}
-
-/* The first superblock; the other copy is zeros. 0 or -errno. */
-static int put_sb(const char *path, const struct cmd_journal_owner *o, uint64_t size,
-		  struct fmt_journal_sb *sb)
-{
-	struct put p = { .r = { .op = JDEV_WRITE, .len = FMT_JOURNAL_SB_LEN, .done = put_done } };
-	struct jdev *d = NULL;
-	struct core core;
-	int rc = core_init(&core, NULL, NULL);
-
-	if (rc)
-		return rc;
-	*sb = (struct fmt_journal_sb){ .generation = 1, .clean = true };
-	sb->created_us = sb->saved_us = clock_real_us(clock_system());
-	uuid_random(sb->journal);
-	if (gethostname(sb->host, sizeof(sb->host) - 1))
-		strcpy(sb->host, "?");
-	p.r.buf = aligned_alloc(JDEV_BLOCK, FMT_JOURNAL_SB_LEN);
-	rc = p.r.buf ? jdev_uring_open(&d, &core, path) : -ENOMEM;
-	if (!rc) {
-		sb->size = size ? size : d->size;
-		rc = fmt_journal_sb_seal(p.r.buf, sb, o->uuid, o->key);
-	}
-	if (!rc) {
-		core_lock(&core);
-		jdev_submit(d, &p.r);
-		while (!p.done)
-			core_wait(&core, UINT64_MAX);
-		core_unlock(&core);
-		rc = p.r.res;
-	}
-	jdev_close(d);
-	free(p.r.buf);
-	core_destroy(&core);
-	return rc;
-}
 
 static volatile sig_atomic_t interrupted;
 
@@ -351,13 +188,13 @@ static int progress(void *ctx, uint64_t done, uint64_t size)
  */
 static int may_overwrite(const char *path, bool force)
 {
-	CLEANUP_CLOSE int fd = open_to_read(path);
+	CLEANUP_CLOSE int fd = cmd_jsb_open(path, false);
 	uint8_t uuid[FMT_UUID_LEN];
 	struct fmt_journal_sb sb;
 
 	if (fd < 0)
 		return CMD_FAILED;
-	if (read_sb(fd, &sb, uuid, NULL))
+	if (cmd_jsb_read(fd, &sb, uuid, NULL, NULL))
 		return cmd_err("%s holds something that is not a journal; look with wipefs(8), and "
 			       "empty it yourself if it is of no use",
 			       path);
@@ -367,27 +204,6 @@ static int may_overwrite(const char *path, bool force)
 	if (!force)
 		return cmd_err("%s holds a journal, a clean one; --force makes a new one", path);
 	return CMD_OK;
-}
-
-static int explain(const char *path, int rc)
-{
-	switch (rc) {
-	case -EEXIST:
-		return cmd_err("%s: there is a file of this name", path);
-	case -EBUSY:
-		return cmd_err("%s: in use", path);
-	case -ENOTBLK:
-	case -EISDIR:
-		return cmd_err("%s: neither a file nor a block device", path);
-	case -EOPNOTSUPP:
-		return cmd_err("%s: this file system does not write past its cache (O_DIRECT), or "
-			       "has no disk; put the journal on ext4 or xfs",
-			       path);
-	case -EINVAL:
-		return cmd_err("%s: too small; a journal has " MIN_SIZE_S " at least", path);
-	default:
-		return cmd_err("%s: %s", path, strerror(-rc));
-	}
 }
 
 int cmd_journal_size(const char *cmd, const char *size, const char *path, uint64_t *ret)
@@ -401,7 +217,7 @@ int cmd_journal_size(const char *cmd, const char *size, const char *path, uint64
 	if (parse_size(size, ret))
 		return cmd_usage("%s: '%s' is not a size; as in 512M, 4G", cmd, size);
 	if (*ret < FMT_JOURNAL_MIN_SIZE || *ret % FMT_JOURNAL_BLOCK)
-		return cmd_usage("%s: %s: a journal has " MIN_SIZE_S
+		return cmd_usage("%s: %s: a journal has " CMD_JSB_MIN_SIZE
 				 " at least, in whole blocks of %u bytes",
 				 cmd, size, FMT_JOURNAL_BLOCK);
 	return 0;
@@ -410,13 +226,13 @@ int cmd_journal_size(const char *cmd, const char *size, const char *path, uint64
 /* 0 or an exit status: a block device without --size that is too small. */
 static int check_device(const char *path)
 {
-	CLEANUP_CLOSE int fd = open_to_read(path);
+	CLEANUP_CLOSE int fd = cmd_jsb_open(path, false);
 	uint64_t size = 0;
 
 	if (fd < 0)
 		return CMD_FAILED;
 	if (!ioctl(fd, BLKGETSIZE64, &size) && size < FMT_JOURNAL_MIN_SIZE)
-		return explain(path, -EINVAL);
+		return cmd_jsb_explain_dev(path, -EINVAL);
 	return 0;
 }
 
@@ -450,7 +266,27 @@ int cmd_journal_fill(const char *path, uint64_t bytes, bool force)
 		n.force = true;
 		rc = jdev_uring_create(&n);
 	}
-	return rc ? explain(path, rc) : 0;
+	return rc ? cmd_jsb_explain_dev(path, rc) : 0;
+}
+
+/* The first superblock; the other copy is zeros. 0 or -errno. */
+static int put_sb(const char *path, const struct cmd_journal_owner *o, uint64_t size,
+		  struct fmt_journal_sb *sb)
+{
+	struct cmd_jsb_dev x;
+	int rc = cmd_jsb_take(&x, path);
+
+	if (rc)
+		return rc;
+	*sb = (struct fmt_journal_sb){ .generation = 1, .clean = true };
+	sb->created_us = sb->saved_us = clock_real_us(clock_system());
+	uuid_random(sb->journal);
+	if (gethostname(sb->host, sizeof(sb->host) - 1))
+		strcpy(sb->host, "?");
+	sb->size = size ? size : x.d->size;
+	rc = cmd_jsb_write(&x, 0, sb, o);
+	cmd_jsb_release(&x);
+	return rc;
 }
 
 int cmd_journal_begin(const char *path, uint64_t bytes, const struct cmd_journal_owner *o)
@@ -461,7 +297,7 @@ int cmd_journal_begin(const char *path, uint64_t bytes, const struct cmd_journal
 
 	if (rc) {
 		cmd_journal_unmake(path);
-		return explain(path, rc);
+		return cmd_jsb_explain_dev(path, rc);
 	}
 	printf("made journal %s of volume %s, %s, in %s\n", uuid_str(uuid, sb.journal), o->name,
 	       parse_size_str(size, sb.size), path);
@@ -482,6 +318,19 @@ static int create(const char *url, const char *path, struct journal_args *a)
 		rc = cmd_journal_begin(path, a->bytes, &o);
 	sodium_memzero(o.key, sizeof(o.key));
 	return rc;
+}
+
+static int run_show(int argc, char **argv, const struct journal_args *a)
+{
+	if (argc < 3)
+		return cmd_usage("journal show: which one? usage: zerofs journal show PATH [URL]");
+	if (argc > 4)
+		return cmd_usage("journal show: usage: zerofs journal show PATH [URL]");
+	if (argc == 3 && (a->pass || a->key))
+		return cmd_usage("journal show: a passphrase or key needs the volume's URL: zerofs "
+				 "journal show %s URL",
+				 argv[2]);
+	return show(argv[2], argc > 3 ? argv[3] : NULL, a);
 }
 
 int cmd_journal(const struct cmd *cmd, int argc, char **argv)
@@ -506,17 +355,12 @@ int cmd_journal(const struct cmd *cmd, int argc, char **argv)
 	which = cmd_opt_word(cmd, argv[1], words, 2);
 	if (which < 0)
 		return CMD_USAGE;
+	if (which != 0 && (a.size || a.force))
+		return cmd_usage("journal %s: --size and --force go with 'journal create'",
+				 words[which]);
 	if (which == 0)
 		return argc == 4 ? create(argv[2], argv[3], &a) :
 				   cmd_usage("journal create: usage: zerofs journal create "
 					     "--size SIZE URL PATH");
-	if (argc < 3)
-		return cmd_usage("journal show: which one? usage: zerofs journal show PATH [URL]");
-	if (a.size || a.force)
-		return cmd_usage("journal show: --size and --force go with 'journal create'");
-	if (argc == 3 && (a.pass || a.key))
-		return cmd_usage("journal show: a passphrase or key needs the volume's URL: zerofs "
-				 "journal show %s URL",
-				 argv[2]);
-	return show(argv[2], argc > 3 ? argv[3] : NULL, &a);
+	return run_show(argc, argv, &a);
 }
