@@ -20,6 +20,7 @@
 #include "base/uuid.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_journal.h"
+#include "cmd/cmd_jsave.h"
 #include "cmd/cmd_jsb.h"
 #include "cmd/cmd_jwalk.h"
 #include "cmd/cmd_opt.h"
@@ -30,7 +31,7 @@
 
 struct journal_args {
 	const char *pass, *key, *size;
-	bool force, json;
+	bool force, json, yes;
 	uint64_t bytes;
 };
 
@@ -320,6 +321,18 @@ static int create(const char *url, const char *path, struct journal_args *a)
 	return rc;
 }
 
+static int save(const char *path, const char *url, const char *dir, const struct journal_args *a)
+{
+	struct cmd_journal_owner o;
+	int rc = find_owner(&o, url, a);
+
+	if (rc)
+		return rc;
+	rc = dir ? cmd_jsave_export(path, dir, &o) : cmd_jsave_discard(path, &o, a->yes);
+	sodium_memzero(o.key, sizeof(o.key));
+	return rc;
+}
+
 static int run_show(int argc, char **argv, const struct journal_args *a)
 {
 	if (argc < 3)
@@ -345,22 +358,36 @@ int cmd_journal(const struct cmd *cmd, int argc, char **argv)
 		  "unlock with the first line of FILE; '-' is standard input", &a.pass, NULL },
 		{ "key-file", "FILE", "unlock with the bytes of FILE", &a.key, NULL },
 		{ "json", NULL, "show: as JSON", NULL, &a.json },
+		{ "yes", NULL, "discard: do it", NULL, &a.yes },
 		{ 0 }
 	};
-	static const char *const words[] = { "create", "show" };
-	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 3), which;
+	static const char *const words[] = { "create", "show", "export", "discard" };
+	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 4), which;
 
 	if (rc)
 		return rc == CMD_OPT_HELP ? CMD_OK : rc;
-	which = cmd_opt_word(cmd, argv[1], words, 2);
+	which = cmd_opt_word(cmd, argv[1], words, 4);
 	if (which < 0)
 		return CMD_USAGE;
 	if (which != 0 && (a.size || a.force))
 		return cmd_usage("journal %s: --size and --force go with 'journal create'",
 				 words[which]);
-	if (which == 0)
+	if (which != 3 && a.yes)
+		return cmd_usage("journal %s: --yes goes with 'journal discard'", words[which]);
+	switch (which) {
+	case 0:
 		return argc == 4 ? create(argv[2], argv[3], &a) :
 				   cmd_usage("journal create: usage: zerofs journal create "
 					     "--size SIZE URL PATH");
-	return run_show(argc, argv, &a);
+	case 1:
+		return run_show(argc, argv, &a);
+	case 2:
+		return argc == 5 ? save(argv[2], argv[3], argv[4], &a) :
+				   cmd_usage("journal export: usage: zerofs journal export PATH "
+					     "URL DIR");
+	default:
+		return argc == 4 ? save(argv[2], argv[3], NULL, &a) :
+				   cmd_usage("journal discard: usage: zerofs journal discard "
+					     "--yes PATH URL");
+	}
 }

@@ -109,12 +109,16 @@ static const struct cmd cmds[] = {
 	},
 	{
 		.name = "journal",
-		.args = "create URL PATH | show PATH [URL]",
-		.summary = "Makes a journal on a local disk, or says what is in one.",
+		.args = "create URL PATH | show PATH [URL] | export PATH URL DIR | "
+			"discard PATH URL",
+		.summary = "Makes a journal on a local disk, says what is in one, saves that or "
+			   "gives it up.",
 		.text = "PATH is a file that is not there yet, or a partition. Without "
 			"URL nothing is unlocked, and show\n"
-			"prints what stands at the journal's beginning. Neither needs a "
-			"daemon.",
+			"prints what stands at the journal's beginning. export writes what "
+			"is in it to a new folder DIR;\n"
+			"discard --yes empties it, and what the store lacks is lost. None "
+			"needs a daemon.",
 		.run = cmd_journal,
 	},
 	{

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# DESCRIPTION: making a journal and looking at one: what is refused leaves nothing behind and nothing changed; what the golden
-# journal holds is found.
+# DESCRIPTION: making a journal, looking at one, saving what is in one and giving it up: what is refused leaves nothing behind and
+# nothing changed; what the golden journal holds is found.
 . tests/integration/lib.sh
 # In build/: /tmp may be memory, where no journal can be.
 dir=$(mktemp -d -p "$ZT_TOP/build")
@@ -50,6 +50,69 @@ printf x | dd of=bad bs=1 seek=4200 conv=notrunc status=none
 zerofs journal show bad | grep -q '^state  *clean' || fail "the other superblock was not taken"
 printf x | dd of=bad bs=1 seek=100 conv=notrunc status=none
 refused 1 'damaged' zerofs journal show bad
+
+# What is in a journal that was set aside is saved, or given up.
+truncate -s 64M journal
+before=$(sha256sum journal)
+refused 2 'usage' zerofs journal export --key-file key journal "$url"
+refused 2 "goes with 'journal discard'" zerofs journal export --yes --key-file key journal "$url" saved
+refused 2 "go with 'journal create'" zerofs journal export --force --key-file key journal "$url" saved
+refused 1 'does not unlock' zerofs journal export --key-file otherkey journal "$url" saved
+refused 1 'the journal of volume' zerofs journal export --key-file key journal "file://$dir/other" saved
+refused 1 'not a journal' zerofs journal export --key-file key key "$url" saved
+refused 1 'No such file' zerofs journal export --key-file key journal "$url" not/there/saved
+refused 1 'in use' flock -x journal zerofs journal export --key-file key journal "$url" saved
+refused 1 'File too large' bash -c 'trap "" XFSZ; ulimit -f 4; exec "$@"' - zerofs journal export --key-file key journal "$url" saved
+[ ! -e saved ] || fail "a refused export left a folder"
+zerofs journal export --key-file key journal "$url" saved/ > out
+grep -q '^exported 4 operations, 8.0 KiB of data, writes 4294967311 to 4294967316, to saved/$' out || fail "export says: $(cat out)"
+cat > want <<'END'
+# wno device operation LBA blocks offset-in-data.bin
+4294967311 1 write 7 1 0
+4294967312 0 discard 9 5 -
+4294967314 0 write 3 1 4096
+4294967315 0 zeroes-keep 4 1048576 -
+END
+diff -u want saved/operations.txt || fail "the operations are others"
+{ head -c 4096 /dev/zero | tr '\0' a; head -c 4096 /dev/zero | tr '\0' b; } | cmp - saved/data.bin || fail "the data is other data"
+[ "$(stat -c %a saved saved/data.bin | xargs)" = '700 600' ] || fail "others may read it: $(stat -c %a saved saved/data.bin)"
+refused 1 'is there already' zerofs journal export --key-file key journal "$url" saved
+diff -u want saved/operations.txt || fail "a refused export changed a folder"
+cp journal bad
+printf x | dd of=bad bs=1 seek=70000 conv=notrunc status=none
+rc=0
+zerofs journal export --key-file key bad "$url" partly > out 2> err || rc=$?
+[ $rc = 1 ] || fail "an export with a gap has status $rc"
+grep -q '^zerofs: bad: .* breaks at position 0, ' err || fail "export says: $(cat err)"
+grep -q '^exported 0 operations' out || fail "export says: $(cat out)"
+grep -q '^# gap: .* position 0; .* position 12288$' partly/operations.txt || fail "the gap is: $(cat partly/operations.txt)"
+zerofs journal discard --key-file key bad "$url" 2> err > out && fail "discard without --yes has status 0"
+grep -q "breaks at position 0; what is damaged" out || fail "discard says: $(cat out)"
+
+refused 1 'does not unlock' zerofs journal discard --yes --key-file otherkey journal "$url"
+refused 1 'the journal of volume' zerofs journal discard --yes --key-file key journal "file://$dir/other"
+refused 1 'in use' flock -s journal zerofs journal discard --yes --key-file key journal "$url"
+rc=0
+zerofs journal discard --key-file key journal "$url" > out 2> err || rc=$?
+[ $rc = 1 ] || fail "discard without --yes has status $rc"
+grep -q '^journal 11111111.* of volume golden holds 4 operations, 8.0 KiB of data, writes 4294967311 to 4294967316$' out ||
+	fail "discard says: $(cat out)"
+grep -q '^last saved .* UTC, .* ago$' out || fail "discard says: $(cat out)"
+grep -q '^zerofs: nothing was changed; with --yes' err || fail "discard says: $(cat err)"
+[ "$before" = "$(sha256sum journal)" ] || fail "export or a refused discard changed the journal"
+for j in journal bad; do
+	zerofs journal show --json --key-file key "$j" "$url" > was
+	zerofs journal discard --yes --key-file key "$j" "$url" > out
+	grep -q '^given up: the journal is empty$' out || fail "discard says: $(cat out)"
+	zerofs journal show --json --key-file key "$j" "$url" > is
+	[ "$(jq -c '[.clean, .records, .operations, .bytes]' is)" = '[true,0,0,0]' ] || fail "it is not empty: $(cat is)"
+	keep='[.journal_uuid, .volume_uuid, .host, .size, .stored_wno, .epoch, .created_us]'
+	[ "$(jq -c "$keep" is)" = "$(jq -c "$keep" was)" ] || fail "discard changed more than it should: $(cat was is)"
+	[ "$(jq '.start > 65536 and .start % (.size - 65536) == 0' is)" = true ] || fail "it starts at $(jq .start is)"
+	# The other superblock is what it was.
+	printf x | dd of="$j" bs=1 seek=100 conv=notrunc status=none
+	zerofs journal show --json "$j" | jq -e '.start == 0' > /dev/null || fail "both superblocks were written"
+done
 
 # A volume and its journal in one go, or neither.
 zerofs format --size 1G --flush local --journal with --journal-size 64M --key-file key "file://$dir/w" > out
