@@ -23,6 +23,7 @@
 #include "store/mem.h"
 #include "volume/batch.h"
 #include "volume/journal.h"
+#include "volume/keys.h"
 #include "volume/vol.h"
 
 /* ---- what it is for ----------------------------------------------------------------------- */
@@ -485,6 +486,58 @@ static void test_set_aside_quietly(void **state)
 	jworld_end(&t);
 }
 
+/* As 'zerofs journal discard' leaves it: empty, from a position on where no record ever was. */
+static void discard(struct vol *w)
+{
+	const uint8_t *key = keys_get(w->kr, KEYS_JOURNAL);
+	struct fmt_journal_sb sb[2] = { { 0 } };
+	uint32_t i, old;
+
+	for (i = 0; i < 2; i++)
+		fmt_journal_sb_open(&sb[i], jdisk_at(w->jdisk, i * FMT_JOURNAL_SB_LEN),
+				    FMT_JOURNAL_SB_LEN, keys_uuid(w->kr), NULL, key);
+	old = sb[0].generation > sb[1].generation;
+	sb[!old].generation++;
+	sb[!old].start = 7 * (JWORLD_SIZE - FMT_JOURNAL_RING_OFF);
+	memset(sb[!old].start_prev, 0, sizeof(sb[!old].start_prev));
+	sb[!old].clean = true;
+	assert_int_equal(fmt_journal_sb_seal(jdisk_at(w->jdisk, old * FMT_JOURNAL_SB_LEN),
+					     &sb[!old], keys_uuid(w->kr), key),
+			 0);
+}
+
+static void test_discarded(void **state)
+{
+	struct vol b;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 17);
+	jworld_hold(&t.w);
+	jworld_write(&t, 1, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	t.w.net.die_drops = true;
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	vol_share(&b, &t.w);
+	b.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(vol_detach(&b), 0);
+	vol_end(&b);
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
+	discard(&t.w);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	model_cut(&t.m, vol_assert_prefix(&t.w, &t.m, 0, 0));
+	jworld_hold(&t.w);
+	jworld_write(&t, 5, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 1, 1);
+	jworld_end(&t);
+}
+
 /* Another host that had got no further than its head has changed nothing. */
 static void test_head_alone_changes_nothing(void **state)
 {
@@ -586,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_open_journal_is_missed),
 		cmocka_unit_test(test_clean_journal_is_not_missed),
 		cmocka_unit_test(test_set_aside_quietly),
+		cmocka_unit_test(test_discarded),
 		cmocka_unit_test(test_head_alone_changes_nothing),
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_store_rolled_back),
