@@ -172,6 +172,14 @@ static void begin(struct start *s, unsigned int ops, int err)
 	assert_int_equal(pthread_create(&s->net, NULL, net_thread, s), 0);
 }
 
+/* For the thread, which is looking already. */
+static void set(struct start *s, uint64_t *what, uint64_t n)
+{
+	core_lock(&s->h->core);
+	*what = n;
+	core_unlock(&s->h->core);
+}
+
 static int unlock(struct start *s, const uint8_t *k)
 {
 	struct keys_secret secret = { KEYS_KEYFILE, k, 32 };
@@ -210,7 +218,7 @@ static void test_keys_when_the_store_is_back(void **state)
 
 	(void)state;
 	begin(&s, ~0u, -EIO);
-	s.heal_after = 3;
+	set(&s, &s.heal_after, 3);
 	assert_int_equal(unlock(&s, key), 0);
 	assert_string_equal(keys_name(s.kr), "vol");
 	assert_true(s.told);
@@ -243,7 +251,7 @@ static void test_wrong_key_ends_at_once(void **state)
 
 	(void)state;
 	begin(&s, ~0u, -EIO);
-	s.heal_after = 1;
+	set(&s, &s.heal_after, 1);
 	assert_int_equal(unlock(&s, other), -EKEYREJECTED);
 	end(&s);
 }
@@ -254,7 +262,7 @@ static void test_wait_can_be_stopped(void **state)
 
 	(void)state;
 	begin(&s, ~0u, -EIO);
-	s.stop_after = 2;
+	set(&s, &s.stop_after, 2);
 	assert_int_equal(unlock(&s, key), -EINTR);
 	assert_null(s.kr);
 	end(&s);
