@@ -209,7 +209,7 @@ static int attach(struct serve *s, char *err)
 		return rc;
 	rc = known_save(s->host->env.disk, s->conf->url, uuid, s->name);
 	if (rc)
-		snprintf(err, HOST_ERR_LEN, "cannot write to the state folder: %s", strerror(-rc));
+		host_explain(s->host, rc, err);
 	if (!rc && s->conf->journal)
 		rc = open_journal(s, err);
 	return rc ? rc : make_volume(s, err);
