@@ -7,6 +7,7 @@
 #define KICKS_AT_ONCE 32u
 
 static _Thread_local char self;
+static _Thread_local bool lent;
 
 int core_cond_init(pthread_cond_t *cond)
 {
@@ -102,6 +103,21 @@ void core_unlock(struct core *c)
 		if (more)
 			core_lock(c);
 	} while (more);
+}
+
+void core_unlock_lend(struct core *c)
+{
+	lent = true;
+	core_unlock(c);
+	lent = false;
+}
+
+bool core_borrow(void)
+{
+	bool was = lent;
+
+	lent = false;
+	return was;
 }
 
 void core_kick(struct core *c, struct core_kick *k)

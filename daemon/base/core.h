@@ -45,6 +45,16 @@ void core_lock(struct core *c);
 /* Wakes those in core_wait(), lets go, then runs the queued kicks. */
 void core_unlock(struct core *c);
 
+/*
+ * The same by a thread that has nothing else to do until what it asked for under the lock has
+ * happened: one of the kicks may do that itself, and block for it, where it would else wake another
+ * thread.
+ */
+void core_unlock_lend(struct core *c);
+
+/* In a kick: whether the calling thread may be kept. True once for what core_unlock_lend() lent. */
+bool core_borrow(void);
+
 /* Queues @k unless it is queued. Lock held. */
 void core_kick(struct core *c, struct core_kick *k);
 

@@ -45,8 +45,8 @@ enum jdev_op {
  * @off:	first byte, a multiple of JDEV_BLOCK
  * @buf:	aligned to JDEV_BLOCK; the caller's, untouched by it until done()
  * @len:	bytes, a multiple of JDEV_BLOCK, within the device
- * @prepare:	WRITE, optional: called before the I/O, without the core lock, on another thread;
- *		fills @buf. Not 0: nothing is written, and that is @res
+ * @prepare:	WRITE, optional: called before the I/O, without the core lock, on any thread, after
+ *		submit() has returned; fills @buf. Not 0: nothing is written, and that is @res
  * @res:	out: 0 or -errno; a short transfer is -EIO
  * @done:	core lock held
  */

@@ -5,7 +5,10 @@
  *    the ring, a synchronous write on most file systems ends in one of the kernel's threads, which
  *    would have to be woken, and wake this one;
  *  - while nothing is in the ring the thread sleeps on a condition. Only beside requests in flight
- *    does it sleep in the ring, where an eventfd wakes it.
+ *    does it sleep in the ring, where an eventfd wakes it;
+ *  - it is not woken at all for such a lone request if whoever asked for it lends its own thread
+ *    (core_unlock_lend()), unless the device is so slow that the way there does not matter, and
+ *    what else that thread might get to do meanwhile does.
  * All else goes through the ring, MAX_FLIGHT at once.
  */
 #include "base/jdev_uring.h"
@@ -29,12 +32,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/core.h"
 
 #define MAX_FLIGHT   32u
 #define RING_ENTRIES 64u /* those, and the eventfd */
 #define REAP_BATCH   32u
 #define ALONE_MAX    65536u
+#define LENT_MAX_US  300u /* a lent thread is kept while lone requests take less, on average */
 #define FILL_PIECE   (1u << 20)
 #define HEAD_LEN     65536u /* looked at before a block device is overwritten */
 
@@ -51,6 +56,7 @@ struct jdev_uring {
 	int fd;
 	int wake_fd;
 	pthread_t thread;
+	struct core_kick kick; /* something was submitted */
 	unsigned int pending; /* guarded by the core lock */
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -58,6 +64,7 @@ struct jdev_uring {
 	struct list_head queue;
 	enum rest rest; /* how the thread sleeps, or is about to; who wakes it sets AWAKE */
 	bool stop;
+	uint32_t alone_us; /* a moving average of what lone requests took */
 
 	/* the thread's own */
 	struct io_uring ring;
@@ -108,8 +115,8 @@ static void submit(struct jdev *d, struct jdev_req *r)
 	u->pending++;
 	pthread_mutex_lock(&u->lock);
 	list_add_tail(&r->link, &u->queue);
-	wake(u);
 	pthread_mutex_unlock(&u->lock);
+	core_kick(u->core, &u->kick);
 }
 
 unsigned int jdev_uring_pending(const struct jdev *d)
@@ -161,18 +168,63 @@ static void carry_out(struct jdev_uring *u, struct jdev_req *r)
 			n = -errno;
 	} while (transient((int)n));
 	r->res = result(n, r->len);
+}
+
+static int prepare(struct jdev_req *r)
+{
+	return r->prepare ? r->prepare(r) : 0;
+}
+
+/* On the device's thread, or on one that was lent. */
+static void start_alone(struct jdev_uring *u, struct jdev_req *r)
+{
+	uint64_t took = clock_mono_us(clock_system());
+
+	r->res = prepare(r);
+	if (!r->res)
+		carry_out(u, r);
+	took = clock_mono_us(clock_system()) - took;
+	pthread_mutex_lock(&u->lock);
+	u->alone_us = (uint32_t)((u->alone_us * 7ull + (took < 1000000 ? took : 1000000)) / 8);
+	pthread_mutex_unlock(&u->lock);
 	answer(u, &r, 1);
 }
 
 static void start(struct jdev_uring *u, struct jdev_req *r, bool alone)
 {
-	r->res = r->prepare ? r->prepare(r) : 0;
+	if (alone && r->len <= ALONE_MAX) {
+		start_alone(u, r);
+		return;
+	}
+	r->res = prepare(r);
 	if (r->res)
 		answer(u, &r, 1);
-	else if (alone && r->len <= ALONE_MAX)
-		carry_out(u, r);
 	else
 		to_ring(u, r);
+}
+
+/*
+ * After the lock under which something was submitted was let go. What is in the ring then does
+ * not matter: no request waits for another.
+ */
+static void kick(struct core_kick *k)
+{
+	struct jdev_uring *u = container_of(k, struct jdev_uring, kick);
+	struct jdev_req *r = NULL;
+
+	pthread_mutex_lock(&u->lock);
+	if (!list_empty(&u->queue))
+		r = list_first_entry(&u->queue, struct jdev_req, link);
+	if (r && r->link.next == &u->queue && r->len <= ALONE_MAX && u->alone_us < LENT_MAX_US &&
+	    core_borrow()) {
+		list_del(&r->link);
+	} else {
+		r = NULL;
+		wake(u);
+	}
+	pthread_mutex_unlock(&u->lock);
+	if (r)
+		start_alone(u, r);
 }
 
 /* Hands what was prepared to the kernel. With @wait sleeps until something ends, or wake_fd. */
@@ -418,6 +470,7 @@ int jdev_uring_open(struct jdev **ret, struct core *core, const char *path)
 		return -ENOMEM;
 	u->dev.ops = &ops;
 	u->core = core;
+	u->kick.run = kick;
 	u->fd = u->wake_fd = u->ring.ring_fd = -1;
 	list_init(&u->queue);
 	pthread_mutex_init(&u->lock, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * struct jdev over a file or a partition: O_DIRECT, O_DSYNC, one thread with a ring of its own.
- * A small request that is alone is carried out by that thread itself: the shortest way there and
- * back.
+ * A small request that is alone is carried out by that thread itself, or by the one that asked for
+ * it if it lends itself (core_unlock_lend()): the shortest way there and back. To be closed when no
+ * other thread uses the core lock any more.
  */
 #ifndef BASE_JDEV_URING_H
 #define BASE_JDEV_URING_H

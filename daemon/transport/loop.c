@@ -154,8 +154,12 @@ void loop_submit(struct loop *l, uint32_t queue, struct loop_req *q)
 		l->inflight++;
 		l->sink->submit(l->sink->ctx, &q->io);
 	}
-	core_unlock(l->core);
 	pthread_mutex_unlock(&lq->lock);
+	/* as a queue's thread does for the only request of its queue (ring.c) */
+	if (l->inflight == 1)
+		core_unlock_lend(l->core);
+	else
+		core_unlock(l->core);
 }
 
 /* Core lock held. */

@@ -59,7 +59,8 @@ int loop_new(struct loop **ret, struct core *core, const struct sink *sink, void
 void loop_post_buf(struct loop *l, uint32_t id, uint64_t off, uint32_t len);
 
 /*
- * Hands @q over through @queue; a WRITE may wait for an extent. Any thread, without the core lock.
+ * Hands @q over through @queue; a WRITE may wait for an extent, and who submits the only request in
+ * flight may be lent (base/core.h). Any thread, without the core lock.
  */
 void loop_submit(struct loop *l, uint32_t queue, struct loop_req *q);
 

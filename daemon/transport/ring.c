@@ -321,6 +321,9 @@ static void take_one(struct ring *r, const struct zerofs_req *q)
 /*
  * One section under the core lock: gives back, writes what had to wait, takes up to RING_BATCH
  * requests. Returns how many it took, or -EPROTO. @ret_waiting: a READ's bytes are still out.
+ *
+ * If one request is all that the kernel waits for, this thread may as well do itself what that one
+ * needs. An answer that comes meanwhile is seen by the ENTER that follows.
  */
 static int serve_once(struct ring *r, bool *ret_waiting)
 {
@@ -334,6 +337,10 @@ static int serve_once(struct ring *r, bool *ret_waiting)
 	n = kdev_queue_pop(&r->q, reqs, r->nr_free < RING_BATCH ? r->nr_free : RING_BATCH);
 	for (int i = 0; i < n; i++)
 		take_one(r, &reqs[i]);
+	if (n > 0 && r->inflight == 1) {
+		core_unlock_lend(r->core);
+		core_lock(r->core);
+	}
 	r->busy = false;
 	*ret_waiting = !list_empty(&r->answered);
 	core_unlock(r->core);

@@ -45,6 +45,8 @@ struct job {
 	uint64_t done_at; /* the how-manieth done() of all */
 	int prepare_err;
 	bool held_in_prepare;
+	pthread_t prepared_by;
+	unsigned int prepare_us;
 	uint8_t fill;
 };
 
@@ -128,6 +130,9 @@ static int prepare(struct jdev_req *r)
 	struct job *j = container_of(r, struct job, r);
 
 	j->prepared++;
+	j->prepared_by = pthread_self();
+	if (j->prepare_us)
+		usleep(j->prepare_us);
 	j->held_in_prepare |= core_held(&j->f->core);
 	memset(r->buf, j->fill, r->len);
 	return j->prepare_err;
@@ -327,6 +332,93 @@ static void overtaking(void **state)
 	assert_true(before);
 	job_free(large);
 	job_free(small);
+}
+
+static void lend(struct job *j)
+{
+	j->r.done = done;
+	core_lock(&j->f->core);
+	jdev_submit(j->f->d, &j->r);
+	core_unlock_lend(&j->f->core);
+}
+
+static bool by_caller(const struct job *j)
+{
+	return pthread_equal(j->prepared_by, pthread_self());
+}
+
+/* How quick a device is it has forgotten when it is opened: nothing here asks for a quick disk. */
+static void open_anew(struct fix *f)
+{
+	jdev_close(f->d);
+	assert_int_equal(jdev_uring_open(&f->d, &f->core, f->path), 0);
+}
+
+/* A thread that lends itself carries out what it asked for, once, if that is small and alone. */
+static void lent(void **state)
+{
+	struct fix *f = *state;
+	struct job *j = job_new(f, JDEV_WRITE, 0, JDEV_BLOCK);
+	struct job *large = job_new(f, JDEV_WRITE, JDEV_BLOCK, 128u << 10);
+	struct job *other = job_new(f, JDEV_WRITE, SIZE - JDEV_BLOCK, JDEV_BLOCK);
+
+	j->r.prepare = large->r.prepare = other->r.prepare = prepare;
+	lend(j);
+	assert_int_equal(j->done, 1);
+	assert_true(by_caller(j));
+	assert_false(j->held_in_prepare);
+	open_anew(f);
+	/* what done() asks for is not this thread's affair */
+	j->again = 1;
+	lend(j);
+	assert_int_equal(wait_for(j, 3), 0);
+	assert_false(by_caller(j));
+	open_anew(f);
+	lend(large);
+	assert_int_equal(wait_for(large, 1), 0);
+	assert_false(by_caller(large));
+	/* that nobody took what was lent does not mean that the next unlock lends */
+	submit(j);
+	assert_int_equal(wait_for(j, 4), 0);
+	assert_false(by_caller(j));
+	open_anew(f);
+	core_lock(&f->core);
+	other->r.done = done;
+	jdev_submit(f->d, &other->r);
+	jdev_submit(f->d, &j->r);
+	core_unlock_lend(&f->core);
+	assert_int_equal(wait_for(other, 1), 0);
+	assert_int_equal(wait_for(j, 5), 0);
+	assert_false(by_caller(other) || by_caller(j));
+	job_free(j);
+	job_free(large);
+	job_free(other);
+}
+
+/* Nor is a thread kept by a device that is slow; once it has become quick again, it is. */
+static void lent_to_slow(void **state)
+{
+	struct fix *f = *state;
+	struct job *j = job_new(f, JDEV_WRITE, 0, JDEV_BLOCK);
+
+	j->r.prepare = prepare;
+	j->prepare_us = 20000;
+	lend(j);
+	assert_true(by_caller(j));
+	lend(j);
+	assert_int_equal(wait_for(j, 2), 0);
+	assert_false(by_caller(j));
+	/* as if it were the disk: without an I/O that takes its own time */
+	j->prepare_us = 0;
+	j->prepare_err = -ENOMEM;
+	for (unsigned int i = 3; i < 60; i++) {
+		submit(j);
+		assert_int_equal(wait_for(j, i), -ENOMEM);
+	}
+	lend(j);
+	assert_int_equal(j->done, 60);
+	assert_true(by_caller(j));
+	job_free(j);
 }
 
 /* Requests fail one by one or in the ring (two at once); the device goes on. */
@@ -666,6 +758,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(many_at_once, make, end),
 		cmocka_unit_test_setup_teardown(long_queue, make, end),
 		cmocka_unit_test_setup_teardown(overtaking, make, end),
+		cmocka_unit_test_setup_teardown(lent, make, end),
+		cmocka_unit_test_setup_teardown(lent_to_slow, make, end),
 		cmocka_unit_test_setup_teardown(failing, make, end),
 		cmocka_unit_test_setup_teardown(refusals, make_dir, end),
 		cmocka_unit_test_setup_teardown(created, make_dir, end),
