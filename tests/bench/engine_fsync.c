@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/bench.h"
 #include "lib/plain.h"
@@ -43,7 +44,10 @@ static void file(struct plain *p, double *us)
 					    some_data());
 }
 
-/* Meets the arena's pages for the first time, which is the kernel's affair. */
+/*
+ * Meets the arena's pages for the first time, which is the kernel's affair, and lets all of that
+ * get to the store: what is measured pays for the upload of its own writes, not of these.
+ */
 static void warm(struct bench *b, struct loop_req *q)
 {
 	uint32_t step = 128u << 10;
@@ -52,6 +56,8 @@ static void warm(struct bench *b, struct loop_req *q)
 		bench_io(b, 0, q, IO_WRITE, at % DEVICE / BENCH_BLOCK, step / BENCH_BLOCK,
 			 data + at % SOURCE);
 	bench_flush(b);
+	while (bench_stats(b).dirty_bytes)
+		usleep(10000);
 }
 
 static double sum(const double *v)
@@ -75,7 +81,7 @@ int main(void)
 	static double ours[ROUNDS][WRITES], theirs[ROUNDS][WRITES];
 	struct loop_req *q = calloc(1, sizeof(*q));
 	struct delay_conf conf = DELAY_STANDARD;
-	double rate[ROUNDS], tail[ROUNDS], a[ROUNDS], z[ROUNDS];
+	double rate[ROUNDS], a[ROUNDS], z[ROUNDS], tail, plain_tail;
 	struct bench_place place;
 	struct volume_opts o;
 	struct volume_stats st;
@@ -105,7 +111,6 @@ int main(void)
 		a[i] = sum(ours[i]);
 		z[i] = sum(theirs[i]);
 		rate[i] = z[i] / a[i];
-		tail[i] = p99(ours[i], WRITES) / p99(theirs[i], WRITES);
 	}
 	st = bench_stats(&b);
 	bench_must(st.journal_active && st.journal_groups >= ROUNDS * (uint64_t)WRITES);
@@ -114,10 +119,12 @@ int main(void)
 		  "(medians)",
 		  JOURNAL >> 20, DEVICE >> 20, WRITES, ROUNDS,
 		  WRITES * 1e6 / bench_median(a, ROUNDS), WRITES * 1e6 / bench_median(z, ROUNDS));
-	bench_say("p99 of all of them: %.2f ms and %.2f ms; PUT takes 100 ms",
-		  p99(ours[0], ROUNDS * WRITES) / 1e3, p99(theirs[0], ROUNDS * WRITES) / 1e3);
+	tail = p99(ours[0], ROUNDS * WRITES);
+	plain_tail = p99(theirs[0], ROUNDS * WRITES);
+	bench_say("p99 of all of them: %.2f ms and %.2f ms; PUT takes 100 ms", tail / 1e3,
+		  plain_tail / 1e3);
 	bench_figure("fsync_4k_vs_file", bench_median(rate, ROUNDS), "x", "higher");
-	bench_figure("fsync_4k_p99_vs_file", bench_median(tail, ROUNDS), "x", "lower");
+	bench_figure("fsync_4k_p99_vs_file", tail / plain_tail, "x", "lower");
 	bench_memory("flush with a journal", bench_rss_end(&b), o.memory);
 	bench_stop(&b, true);
 	plain_unmake(&p);
