@@ -36,7 +36,7 @@ LAYER_tests		:= $(LAYER_cmd) cmd
 WARN		:= -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wpointer-arith
 CPPFLAGS_ALL	= -D_GNU_SOURCE= -DZEROFS_VERSION='"$(VERSION)"' $(CPPFLAGS)
 CFLAGS_ALL	= -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -pthread $(CFLAGS)
-LIBS		:= -lsodium -lzstd -luring -ljansson -lpthread
+LIBS		:= -lsodium -lcrypto -lzstd -luring -ljansson -lpthread
 
 # One build of everything per variant, under build/VARIANT.
 VARIANTS	:= gcc clang asan tsan

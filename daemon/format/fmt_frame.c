@@ -2,8 +2,9 @@
 #include "format/fmt_frame.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <string.h>
+
+#include "base/aead.h"
 
 #define FRAME_MAGIC	0x667a
 #define FRAME_AAD_MAGIC "zerofsFR"
@@ -95,10 +96,8 @@ int fmt_frame_seal(const struct fmt_segkey *k, uint32_t frame, struct fmt_frame 
 	memcpy(out, &h, sizeof(h));
 	frame_aad(&aad, k, f, frame, (uint32_t)payload_len);
 	frame_nonce(nonce, frame);
-	crypto_aead_chacha20poly1305_ietf_encrypt_detached(out + FMT_FRAME_HDR_LEN, out + TAG_OFF,
-							   NULL, payload, payload_len,
-							   (uint8_t *)&aad, sizeof(aad), NULL,
-							   nonce, k->key);
+	aead_seal(&(struct aead){ k->key, nonce, &aad, sizeof(aad) }, out + FMT_FRAME_HDR_LEN,
+		  out + TAG_OFF, payload, payload_len);
 	stored = FMT_FRAME_STORED(payload_len);
 	memset(out + FMT_FRAME_HDR_LEN + payload_len, 0, stored - FMT_FRAME_HDR_LEN - payload_len);
 	f->stored_len = stored;
@@ -144,10 +143,10 @@ int fmt_frame_open(const struct fmt_segkey *k, const struct fmt_frame *f, const 
 	frame = le_get32(in + offsetof(struct fmt_frame_hdr, frame));
 	frame_aad(&aad, k, f, frame, len);
 	frame_nonce(nonce, frame);
-	if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(dst, NULL, in + FMT_FRAME_HDR_LEN,
-							       len, in + TAG_OFF, (uint8_t *)&aad,
-							       sizeof(aad), nonce, k->key))
-		return -EBADMSG;
+	rc = aead_open(&(struct aead){ k->key, nonce, &aad, sizeof(aad) }, dst,
+		       in + FMT_FRAME_HDR_LEN, len, in + TAG_OFF);
+	if (rc)
+		return rc;
 	if (ret_payload_len)
 		*ret_payload_len = len;
 	if (ret_frame)

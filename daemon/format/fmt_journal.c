@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "base/aead.h"
 #include "base/crc32c.h"
 
 #define SB_CLEAN  (1u << 0)
@@ -89,9 +90,8 @@ struct block_aad {
 };
 static_assert(sizeof(struct block_aad) == 64, "journal block AAD");
 
-static_assert(crypto_aead_chacha20poly1305_ietf_NPUBBYTES == 12, "nonce");
 static_assert(crypto_core_hchacha20_INPUTBYTES == sizeof(((struct rec_disk *)0)->nonce), "nonce");
-static_assert(crypto_aead_chacha20poly1305_ietf_ABYTES == FMT_TAG_LEN, "tag");
+static_assert(AEAD_TAG_LEN == FMT_TAG_LEN, "tag");
 static_assert(FMT_JOURNAL_MAX_BLOCKS * 4096u == 1u << 20, "one WRITE fits");
 
 /* ---- superblock -------------------------------------------------------------------------- */
@@ -377,8 +377,7 @@ static void seal_table(uint8_t *out, uint8_t tag[FMT_TAG_LEN], const struct rec_
 	uint8_t nonce[12];
 
 	nonce_of(nonce, 0);
-	crypto_aead_chacha20poly1305_ietf_encrypt_detached(
-		out, tag, NULL, table, len, (const uint8_t *)&aad, sizeof(aad), NULL, nonce, key);
+	aead_seal(&(struct aead){ key, nonce, &aad, sizeof(aad) }, out, tag, table, len);
 }
 
 /* A walk over the blocks of payload, each with its nonce and what it is bound to. */
@@ -440,10 +439,9 @@ int fmt_journal_seal(uint8_t *out, struct fmt_journal_rec *r, const struct fmt_j
 	for (uint32_t i = 0; i < r->nr_blocks; i++) {
 		walk_next(&w);
 		p = table + r->nr_ops * FMT_JOURNAL_OP_LEN + i * FMT_TAG_LEN;
-		crypto_aead_chacha20poly1305_ietf_encrypt_detached(
-			out + head_len(r) + (size_t)i * FMT_JOURNAL_BLOCK, p, NULL, blocks[i],
-			FMT_JOURNAL_BLOCK, (const uint8_t *)&w.aad, sizeof(w.aad), NULL, w.nonce,
-			sub);
+		aead_seal(&(struct aead){ sub, w.nonce, &w.aad, sizeof(w.aad) },
+			  out + head_len(r) + (size_t)i * FMT_JOURNAL_BLOCK, p, blocks[i],
+			  FMT_JOURNAL_BLOCK);
 	}
 	/*
 	 * The header holds a checksum over the table's ciphertext, and the table's tag covers the
@@ -497,9 +495,8 @@ static int open_table(uint8_t *table, struct fmt_journal_op *ops, const struct r
 	uint8_t nonce[12];
 
 	nonce_of(nonce, 0);
-	if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(table, NULL, in, table_len(r),
-							       d->tag, (const uint8_t *)&aad,
-							       sizeof(aad), nonce, key))
+	if (aead_open(&(struct aead){ key, nonce, &aad, sizeof(aad) }, table, in, table_len(r),
+		      d->tag))
 		return -EBADMSG;
 	for (uint32_t i = 0; i < r->nr_ops; i++)
 		if (op_unpack(&ops[i], table + i * FMT_JOURNAL_OP_LEN))
@@ -541,13 +538,11 @@ int fmt_journal_open(struct fmt_journal_rec *ret, struct fmt_journal_op *ops, ui
 
 		walk_next(&w);
 		/* Without room for the plaintext the tag alone is checked. */
-		if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(
-			    payload ? payload + off : NULL, NULL, in + off, FMT_JOURNAL_BLOCK,
-			    tags + (size_t)i * FMT_TAG_LEN, (const uint8_t *)&w.aad, sizeof(w.aad),
-			    w.nonce, sub)) {
-			rc = -EBADMSG;
+		rc = aead_open(&(struct aead){ sub, w.nonce, &w.aad, sizeof(w.aad) },
+			       payload ? payload + off : NULL, in + off, FMT_JOURNAL_BLOCK,
+			       tags + (size_t)i * FMT_TAG_LEN);
+		if (rc)
 			goto out;
-		}
 	}
 	*ret = r;
 out:

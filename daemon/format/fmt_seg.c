@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/aead.h"
 #include "base/crc32c.h"
 
 #define MAC_LEN		32u
@@ -209,9 +210,8 @@ static int seal_table(struct buf *b, size_t start, struct fmt_seg *s, const stru
 	p = b->data + start + FMT_SEG_HDR_LEN;
 	table_aad(&aad, s, (uint32_t)raw.len);
 	table_nonce(nonce);
-	crypto_aead_chacha20poly1305_ietf_encrypt_detached(p + FMT_TAG_LEN, p, NULL, raw.data,
-							   raw.len, (uint8_t *)&aad, sizeof(aad),
-							   NULL, nonce, k->key);
+	aead_seal(&(struct aead){ k->key, nonce, &aad, sizeof(aad) }, p + FMT_TAG_LEN, p, raw.data,
+		  raw.len);
 	fmt_hash16(s->table_hash, p, s->table_len);
 out:
 	buf_free(&raw);
@@ -328,9 +328,8 @@ int fmt_seg_table_open(struct fmt_table *ret, const struct fmt_seg *s, const str
 		return -ENOMEM;
 	table_aad(&aad, s, raw_len);
 	table_nonce(nonce);
-	if (!crypto_aead_chacha20poly1305_ietf_decrypt_detached(raw, NULL, in + FMT_TAG_LEN,
-								raw_len, in, (uint8_t *)&aad,
-								sizeof(aad), nonce, k->key))
+	if (!aead_open(&(struct aead){ k->key, nonce, &aad, sizeof(aad) }, raw, in + FMT_TAG_LEN,
+		       raw_len, in))
 		rc = fmt_table_decode(ret, raw, raw_len, s->type, s->wno_first, s->wno_last,
 				      s->nr_frames, s->nr_entries, fmt_seg_frames_off(s),
 				      s->object_len - FMT_SEG_FOOTER_LEN);

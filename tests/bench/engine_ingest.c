@@ -5,12 +5,12 @@
  * once more with a journal, and a FLUSH that it answers after every 64 MiB.
  */
 #include <pthread.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zstd.h>
 
+#include "base/aead.h"
 #include "base/crc32c.h"
 #include "lib/bench.h"
 
@@ -103,8 +103,7 @@ static void *codec_loop(void *arg)
 			from = packed;
 		}
 		memcpy(nonce, &off, sizeof(off));
-		crypto_aead_chacha20poly1305_ietf_encrypt_detached(out + len, tag, NULL, from, n,
-								   NULL, 0, NULL, nonce, key);
+		aead_seal(&(struct aead){ key, nonce, NULL, 0 }, out + len, tag, from, n);
 		c->crc = crc32c(c->crc, out + len, n);
 		len = len + n > OBJECT ? 0 : len + n;
 	}
