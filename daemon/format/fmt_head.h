@@ -40,6 +40,7 @@ enum fmt_journal_state {
  * @gc_floor:	the same for gc/
  * @journal, @journal_state, @journal_host: the writer's journal
  * @host:	of the writer, for messages
+ * @image_journal: journal of the manifest's writer (zeros: none)
  */
 struct fmt_head {
 	uint64_t version;
@@ -61,6 +62,7 @@ struct fmt_head {
 	uint32_t journal_state;
 	char journal_host[FMT_NAME_LEN];
 	char host[FMT_NAME_LEN];
+	uint8_t image_journal[FMT_UUID_LEN];
 };
 
 /* -EINVAL: a field is out of range. */

@@ -127,6 +127,7 @@ static void make_head(struct checkpoint *c)
 	*h = v->head;
 	h->version = m->version;
 	h->flags = c->clean ? FMT_HEAD_CLEAN : 0;
+	memcpy(h->image_journal, h->journal, sizeof(h->image_journal));
 	if (c->clean && h->journal_state == FMT_JOURNAL_OPEN)
 		h->journal_state = FMT_JOURNAL_CLEAN;
 	h->keys_version = keys_version(v->kr);

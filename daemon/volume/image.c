@@ -198,7 +198,6 @@ int image_load(struct volume *v, const struct fmt_head *h)
 	if (m.replay_from != h->replay_from || m.last_wno != h->last_wno ||
 	    memcmp(m.chain, h->chain, sizeof(m.chain)))
 		err = -EBADMSG;
-	v->image_epoch = m.epoch;
 	if (!err)
 		err = name_devices(v, &m);
 	complain(v, name, err);

@@ -103,9 +103,8 @@ int jreplay_judge(struct volume *v, struct replay *r)
 	if (!j)
 		return 0;
 	stored = j->store_to > j->sb.start_wno ? j->store_to : j->sb.start_wno;
-	r->continues = r->fence_seen ?
-			       !memcmp(r->fence_journal, j->sb.journal, sizeof(j->sb.journal)) :
-			       j->epoch == v->image_epoch;
+	/* not by the superblock's epoch: a WRITE that failed leaves that behind */
+	r->continues = !memcmp(r->owner_journal, j->sb.journal, sizeof(j->sb.journal));
 	if (r->continues && stored > v->committed_wno) {
 		notice_say(
 			&v->env, NOTICE_ERR,

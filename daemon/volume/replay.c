@@ -228,8 +228,7 @@ static void note_fence(struct walk *w, const struct fmt_seg *seg)
 	const struct journal *j = w->v->journal;
 	struct replay *out = w->out;
 
-	out->fence_seen = true;
-	memcpy(out->fence_journal, seg->journal, sizeof(out->fence_journal));
+	memcpy(out->owner_journal, seg->journal, sizeof(out->owner_journal));
 	if (!j || out->left_seen || seg->epoch <= j->epoch ||
 	    !memcmp(seg->journal, j->sb.journal, sizeof(seg->journal)))
 		return;
@@ -423,6 +422,7 @@ int replay_walk(struct volume *v, struct replay *ret)
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->owner_journal, v->head.image_journal, sizeof(ret->owner_journal));
 	v->committed_wno = v->head.last_wno;
 	v->applied_wno = v->head.last_wno;
 	v->commit_seq = w.seq - 1;

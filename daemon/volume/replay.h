@@ -17,9 +17,8 @@ struct replay {
 	uint64_t segments;		/* applied */
 	uint64_t resume_wno;		/* numbers of this writer begin here */
 	uint64_t fence_seq, resume_at;
-	/* the last fence of an earlier owner that was passed, and its journal */
-	bool fence_seen;
-	uint8_t fence_journal[FMT_UUID_LEN];
+	/* of the log's last owner: as the last fence says, or the head of who made the manifest */
+	uint8_t owner_journal[FMT_UUID_LEN];
 	/*
 	 * the first fence of somebody newer than our journal's owner, and what was in the log there
 	 */

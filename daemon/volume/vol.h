@@ -101,7 +101,6 @@ struct volume {
 	struct volume_dev *devs;
 	struct fmt_dev *fdevs;		/* the same, as in the manifest */
 	uint32_t nr_devs;
-	uint64_t image_epoch;		/* of the manifest that was loaded */
 	uint32_t next_dev_id;
 
 	struct emap base, overlay;

@@ -43,6 +43,7 @@ static struct fmt_head some_head(void)
 	memset(h.manifest_hash, 2, sizeof(h.manifest_hash));
 	memset(h.chain, 3, sizeof(h.chain));
 	memset(h.journal, 4, sizeof(h.journal));
+	memset(h.image_journal, 5, sizeof(h.image_journal));
 	return h;
 }
 

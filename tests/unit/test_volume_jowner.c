@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Whose journal it is, when it was not always written as it should have been: an owner whose
+ * superblock did not get to the disk is the owner still.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/jdisk.h"
+#include "lib/jworld.h"
+#include "volume/journal.h"
+#include "volume/vol.h"
+
+/* Operations that only the journal has, and then the power goes. */
+static void leave_in_ring(struct jworld *t, uint32_t n)
+{
+	uint32_t i;
+
+	jworld_hold(&t->w);
+	t->w.net.die_drops = true;
+	for (i = 0; i < n; i++)
+		jworld_write(t, 3 * i, 1 + i % 2);
+	assert_int_equal(vol_flush(&t->w), 0);
+	vol_cut(&t->w);
+	t->w.net.hold[0] = 0;
+}
+
+/* A session whose superblock does not get to the disk. It has everything. */
+static void attach_unwritable(struct jworld *t)
+{
+	t->w.jdisk->fail_writes = -EIO;
+	assert_int_equal(vol_attach(&t->w, false), 0);
+	assert_true(t->w.v->journal->state == JOURNAL_FAILED);
+	vol_assert_prefix(&t->w, &t->m, t->m.ops, t->m.ops);
+}
+
+/* ---- a superblock that is not written ----------------------------------------------------- */
+
+/*
+ * The image that it makes hides the fence that names the journal. (A WRITE that fails may be there
+ * all the same: several seeds.)
+ */
+static void unwritable_then_clean(uint64_t seed)
+{
+	struct jworld t;
+
+	jworld_begin(&t, seed);
+	leave_in_ring(&t, 5);
+	attach_unwritable(&t);
+	jworld_write(&t, 200, 4);
+	assert_int_equal(vol_detach(&t.w), 0);
+	t.w.jdisk->fail_writes = 0;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	assert_true(t.w.v->journal->state == JOURNAL_ACTIVE);
+	vol_assert_prefix(&t.w, &t.m, 6, 6);
+	/* and what is written now is found by the next one */
+	leave_in_ring(&t, 3);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	assert_int_equal(t.w.rec.journal_ops, 3);
+	vol_assert_prefix(&t.w, &t.m, 9, 9);
+	jworld_end(&t);
+}
+
+static void test_unwritable_then_clean(void **state)
+{
+	uint64_t seed;
+
+	(void)state;
+	for (seed = 60; seed < 70; seed++)
+		unwritable_then_clean(seed);
+}
+
+static void test_unwritable_then_killed(void **state)
+{
+	struct jworld t;
+	uint32_t i;
+
+	(void)state;
+	jworld_begin(&t, 2);
+	leave_in_ring(&t, 5);
+	t.w.opts.checkpoint_segments = 1;
+	attach_unwritable(&t);
+	for (i = 0; i < 3; i++) {
+		jworld_write(&t, 200 + i, 1);
+		assert_int_equal(vol_flush(&t.w), 0);
+		vol_settle(&t.w);
+	}
+	assert_true(t.w.v->head.replay_from > t.w.v->fence_seq);
+	vol_cut(&t.w);
+	/* twice, and the second one dies when it has got no further than its head */
+	jworld_hold(&t.w);
+	assert_int_equal(vol_attach(&t.w, false), -EINTR);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	t.w.jdisk->fail_writes = 0;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 8, 8);
+	jworld_end(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_unwritable_then_clean),
+		cmocka_unit_test(test_unwritable_then_killed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
