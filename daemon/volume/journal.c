@@ -148,7 +148,7 @@ static void on_sb(struct jdev_req *r)
 	j->v->wake = true;
 	if (r->res) {
 		failed(j, r->res);
-	} else {
+	} else if (j->state != JOURNAL_FAILED) { /* a WRITE beside it failed: not known (jdev.h) */
 		j->sb = j->sb_next;
 		j->sb_copy = !j->sb_copy;
 	}
@@ -169,6 +169,14 @@ static int sb_write(struct journal *j, bool clean)
 	s->generation++;
 	s->start = j->tail;
 	memcpy(s->start_prev, j->nr_refs ? ref_at(j, 0)->prev : j->prev, sizeof(s->start_prev));
+	if (j->state == JOURNAL_FAILED) {
+		/*
+		 * what the WRITE that failed has left may chain to the last record: the ring goes
+		 * on in a lap that nothing was ever written for
+		 */
+		s->start = (j->head / j->ring_len + 2) * j->ring_len;
+		memset(s->start_prev, 0, sizeof(s->start_prev));
+	}
 	s->start_wno = v->applied_wno;
 	s->epoch = v->epoch;
 	s->clean = clean;
@@ -654,15 +662,22 @@ bool journal_busy(const struct journal *j)
 
 int journal_close(struct journal *j)
 {
-	int err = 0;
+	int err;
 
-	if (j->state != JOURNAL_ACTIVE)
+	if (j->state != JOURNAL_ACTIVE && j->state != JOURNAL_FAILED)
 		return 0;
 	journal_trim(j->v);
 	err = sb_sync(j, true);
-	if (!err)
-		j->state = JOURNAL_CLEAN;
-	return err;
+	if (err)
+		return err;
+	if (j->state == JOURNAL_FAILED) {
+		j->sb = j->sb_next;
+		j->nr_refs = 0;
+		j->head = j->sb.start;
+		j->tail = j->head;
+	}
+	j->state = JOURNAL_CLEAN;
+	return 0;
 }
 
 void journal_free(struct journal *j)

@@ -29,9 +29,9 @@ struct volume;
 /*
  *          jscan_run()           journal_start()            a WRITE fails
  *  CLOSED ------------> SCANNED ----------------> ACTIVE -----------------> FAILED
- *                                                    | journal_close()
- *                                                    v
- *                                                  CLEAN
+ *                                                    | journal_close()      |
+ *                                                    v                      |
+ *                                                  CLEAN <------------------+
  */
 enum journal_state {
 	JOURNAL_CLOSED,
@@ -112,8 +112,9 @@ void journal_pump(struct volume *v);
 void journal_trim(struct volume *v);
 
 /*
- * Everything is in the store and the head says so: the ring is empty. An error does no harm, the
- * next start skips what the store has. [waits]
+ * Everything is in the store and the head says so: the ring is empty. One that has FAILED is tried,
+ * too: what it holds would else look like something that the store lacks once the volume has been
+ * served without it. An error does no harm, the next start skips what the store has. [waits]
  */
 int journal_close(struct journal *j);
 

@@ -41,6 +41,12 @@ static void attach_unwritable(struct jworld *t)
 	vol_assert_prefix(&t->w, &t->m, t->m.ops, t->m.ops);
 }
 
+static void use_journal(struct vol *w, struct jdev *dev)
+{
+	w->env.journal = dev;
+	w->opts.flush_local = dev;
+}
+
 /* ---- a superblock that is not written ----------------------------------------------------- */
 
 /*
@@ -105,11 +111,72 @@ static void test_unwritable_then_killed(void **state)
 	jworld_end(&t);
 }
 
+/* One session without the journal between: what is in the ring is in the store, and it is known. */
+static void test_unwritable_for_a_while(void **state)
+{
+	struct jdev *dev;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 3);
+	dev = t.w.env.journal;
+	leave_in_ring(&t, 5);
+	attach_unwritable(&t);
+	t.w.jdisk->fail_writes = 0;
+	assert_int_equal(vol_detach(&t.w), 0);
+	use_journal(&t.w, NULL);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	jworld_write(&t, 200, 4);
+	assert_int_equal(vol_detach(&t.w), 0);
+	use_journal(&t.w, dev);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 6, 6);
+	leave_in_ring(&t, 3);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 9, 9);
+	jworld_end(&t);
+}
+
+/* What the WRITE that failed left behind is not taken for a record when the ring goes on. */
+static void test_failed_group_is_left_behind(void **state)
+{
+	struct jdev *dev;
+	struct jworld t;
+	uint32_t seed;
+
+	(void)state;
+	for (seed = 10; seed < 30; seed++) {
+		jworld_begin(&t, seed);
+		dev = t.w.env.journal;
+		jworld_write(&t, 1, 1);
+		assert_int_equal(vol_flush(&t.w), 0);
+		t.w.jdisk->fail_writes = -EIO;
+		jworld_write(&t, 2, 1);
+		assert_int_equal(vol_flush(&t.w), 0);
+		assert_true(t.w.v->journal->state == JOURNAL_FAILED);
+		t.w.jdisk->fail_writes = 0;
+		assert_int_equal(vol_detach(&t.w), 0);
+		use_journal(&t.w, NULL);
+		assert_int_equal(vol_attach(&t.w, false), 0);
+		assert_int_equal(vol_detach(&t.w), 0);
+		use_journal(&t.w, dev);
+		assert_int_equal(vol_attach(&t.w, false), 0);
+		assert_int_equal(t.w.v->journal->nr_refs, 0);
+		vol_assert_prefix(&t.w, &t.m, 2, 2);
+		leave_in_ring(&t, 2);
+		assert_int_equal(vol_attach(&t.w, false), 0);
+		vol_assert_prefix(&t.w, &t.m, 4, 4);
+		jworld_end(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unwritable_then_clean),
 		cmocka_unit_test(test_unwritable_then_killed),
+		cmocka_unit_test(test_unwritable_for_a_while),
+		cmocka_unit_test(test_failed_group_is_left_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
