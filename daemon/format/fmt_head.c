@@ -32,7 +32,8 @@ struct head_body {
 	uint8_t journal_host[FMT_NAME_LEN];
 	uint8_t host[FMT_NAME_LEN];
 	uint8_t image_journal[FMT_UUID_LEN];
-	uint8_t rsvd1[64]; /* 0 */
+	uint8_t journal_host_id[16];
+	uint8_t rsvd1[48]; /* 0 */
 };
 static_assert(sizeof(struct head_body) == 384, "head, body");
 static_assert(sizeof(struct head_clear) + FMT_BOX_OVERHEAD + sizeof(struct head_body) ==
@@ -76,6 +77,7 @@ int fmt_head_seal(uint8_t out[FMT_HEAD_LEN], const struct fmt_head *h, const uin
 	memcpy(b.journal, h->journal, sizeof(b.journal));
 	b.journal_state = le_32(h->journal_state);
 	memcpy(b.image_journal, h->image_journal, sizeof(b.image_journal));
+	memcpy(b.journal_host_id, h->journal_host_id, sizeof(b.journal_host_id));
 
 	fmt_prefix_init(&c.prefix, FMT_KIND_HEAD, uuid);
 	c.version = le_64(h->version);
@@ -124,6 +126,7 @@ int fmt_head_open(struct fmt_head *ret, const void *p, size_t len, const uint8_t
 	memcpy(h.journal, b.journal, sizeof(h.journal));
 	h.journal_state = le_cpu32(b.journal_state);
 	memcpy(h.image_journal, b.image_journal, sizeof(h.image_journal));
+	memcpy(h.journal_host_id, b.journal_host_id, sizeof(h.journal_host_id));
 	if (h.version != version || !head_ok(&h) ||
 	    fmt_str_get(h.journal_host, b.journal_host, FMT_NAME_LEN) ||
 	    fmt_str_get(h.host, b.host, FMT_NAME_LEN))

@@ -41,6 +41,7 @@ enum fmt_journal_state {
  * @journal, @journal_state, @journal_host: the writer's journal
  * @host:	of the writer, for messages
  * @image_journal: journal of the manifest's writer (zeros: none)
+ * @journal_host_id: which machine @journal_host is (zeros: not said)
  */
 struct fmt_head {
 	uint64_t version;
@@ -63,6 +64,7 @@ struct fmt_head {
 	char journal_host[FMT_NAME_LEN];
 	char host[FMT_NAME_LEN];
 	uint8_t image_journal[FMT_UUID_LEN];
+	uint8_t journal_host_id[16];
 };
 
 /* -EINVAL: a field is out of range. */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/uuid.h"
 #include "format/fmt_head.h"
 #include "volume/batch.h"
 #include "volume/journal.h"
@@ -35,10 +36,18 @@ int jreplay_open(struct volume *v)
 	return err;
 }
 
+/* Is the head's journal one of this machine's? Host names may be equal where machines are not. */
+static bool is_here(const struct volume *v, const struct fmt_head *h)
+{
+	if (!uuid_is_null(h->journal_host_id) && !uuid_is_null(v->o.host_id))
+		return !memcmp(h->journal_host_id, v->o.host_id, sizeof(h->journal_host_id));
+	return !strcmp(h->journal_host, v->o.host);
+}
+
 int jreplay_policy(struct volume *v, const struct fmt_head *h)
 {
 	const struct journal *j = v->journal;
-	bool here = !strcmp(h->journal_host, v->o.host);
+	bool here = is_here(v, h);
 	bool ours, given_up = here ? v->o.abandon_journal : v->o.accept_loss;
 
 	if (j && j->epoch > h->epoch) {
@@ -71,9 +80,10 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 		return 0;
 	}
 	notice_say(&v->env, NOTICE_ERR,
-		   "the volume's journal on host '%s' is open and is not here; it may hold flushed "
-		   "writes that the store lacks%s",
+		   "the volume's journal on host '%s'%s is open and is not here; it may hold "
+		   "flushed writes that the store lacks%s",
 		   h->journal_host,
+		   !here && !strcmp(h->journal_host, v->o.host) ? " (another machine)" : "",
 		   here ? ": --journal names it, --abandon-journal gives those writes up" :
 			  ": stop the daemon there cleanly, or give those writes up with "
 			  "--takeover --accept-loss");
@@ -86,6 +96,7 @@ void jreplay_claim(const struct volume *v, struct fmt_head *h)
 
 	memset(h->journal, 0, sizeof(h->journal));
 	memset(h->journal_host, 0, sizeof(h->journal_host));
+	memset(h->journal_host_id, 0, sizeof(h->journal_host_id));
 	h->journal_state = FMT_JOURNAL_NONE;
 	snprintf(h->host, sizeof(h->host), "%s", v->o.host);
 	if (!j)
@@ -93,6 +104,7 @@ void jreplay_claim(const struct volume *v, struct fmt_head *h)
 	memcpy(h->journal, j->sb.journal, sizeof(h->journal));
 	h->journal_state = FMT_JOURNAL_OPEN;
 	snprintf(h->journal_host, sizeof(h->journal_host), "%s", v->o.host);
+	memcpy(h->journal_host_id, v->o.host_id, sizeof(h->journal_host_id));
 }
 
 int jreplay_judge(struct volume *v, struct replay *r)

@@ -77,7 +77,11 @@ struct volume_opts {
 	char host[VOLUME_NAME_LEN];	/* of this machine, for messages and the head */
 	/* serve from a store that cannot keep two hosts apart, too */
 	bool no_fencing;
-	uint8_t host_id[16];		/* of this machine; null: no lease is looked at or kept */
+	/*
+	 * of this machine; null: no lease is looked at or kept, and a journal is of the machine
+	 * that is called as its own
+	 */
+	uint8_t host_id[16];
 	bool takeover;			/* though another host has a fresh lease */
 	/*
 	 * so long after the last proof of ownership a FLUSH waits for the store, whatever else

@@ -44,6 +44,7 @@ static struct fmt_head some_head(void)
 	memset(h.chain, 3, sizeof(h.chain));
 	memset(h.journal, 4, sizeof(h.journal));
 	memset(h.image_journal, 5, sizeof(h.image_journal));
+	memset(h.journal_host_id, 6, sizeof(h.journal_host_id));
 	return h;
 }
 

@@ -170,6 +170,44 @@ static void test_failed_group_is_left_behind(void **state)
 	}
 }
 
+/* ---- whose machine it is ------------------------------------------------------------------ */
+
+/* Two machines called the same: what is given up by the one is not the other's. */
+static void test_equal_host_names(void **state)
+{
+	struct jdev *dev;
+	struct jworld t;
+	struct vol b;
+
+	(void)state;
+	jworld_begin(&t, 31);
+	assert_int_equal(vol_detach(&t.w), 0);
+	memset(t.w.opts.host_id, 0x11, sizeof(t.w.opts.host_id));
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	leave_in_ring(&t, 3);
+	vol_share(&b, &t.w);
+	snprintf(b.opts.host, sizeof(b.opts.host), "%s", t.w.opts.host);
+	memset(b.opts.host_id, 0x22, sizeof(b.opts.host_id));
+	b.opts.takeover = true; /* the lease apart */
+	b.opts.abandon_journal = true;
+	assert_int_equal(vol_attach(&b, false), -ENOMEDIUM);
+	assert_non_null(strstr(b.notice, "'a' (another machine)"));
+	assert_non_null(strstr(b.notice, "--accept-loss"));
+	vol_end(&b);
+	/* a machine that was given another name is the same machine */
+	dev = t.w.env.journal;
+	use_journal(&t.w, NULL);
+	snprintf(t.w.opts.host, sizeof(t.w.opts.host), "renamed");
+	t.w.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&t.w, false), -ENOMEDIUM);
+	t.w.opts.accept_loss = false;
+	t.w.opts.abandon_journal = true;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_kill(&t.w);
+	use_journal(&t.w, dev);
+	jworld_end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_unwritable_then_killed),
 		cmocka_unit_test(test_unwritable_for_a_while),
 		cmocka_unit_test(test_failed_group_is_left_behind),
+		cmocka_unit_test(test_equal_host_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
