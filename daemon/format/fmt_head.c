@@ -33,7 +33,9 @@ struct head_body {
 	uint8_t host[FMT_NAME_LEN];
 	uint8_t image_journal[FMT_UUID_LEN];
 	uint8_t journal_host_id[16];
-	uint8_t rsvd1[48]; /* 0 */
+	le64 journal_epoch;
+	le64 journal_pos;
+	uint8_t rsvd1[32]; /* 0 */
 };
 static_assert(sizeof(struct head_body) == 384, "head, body");
 static_assert(sizeof(struct head_clear) + FMT_BOX_OVERHEAD + sizeof(struct head_body) ==
@@ -78,6 +80,8 @@ int fmt_head_seal(uint8_t out[FMT_HEAD_LEN], const struct fmt_head *h, const uin
 	b.journal_state = le_32(h->journal_state);
 	memcpy(b.image_journal, h->image_journal, sizeof(b.image_journal));
 	memcpy(b.journal_host_id, h->journal_host_id, sizeof(b.journal_host_id));
+	b.journal_epoch = le_64(h->journal_epoch);
+	b.journal_pos = le_64(h->journal_pos);
 
 	fmt_prefix_init(&c.prefix, FMT_KIND_HEAD, uuid);
 	c.version = le_64(h->version);
@@ -127,6 +131,8 @@ int fmt_head_open(struct fmt_head *ret, const void *p, size_t len, const uint8_t
 	h.journal_state = le_cpu32(b.journal_state);
 	memcpy(h.image_journal, b.image_journal, sizeof(h.image_journal));
 	memcpy(h.journal_host_id, b.journal_host_id, sizeof(h.journal_host_id));
+	h.journal_epoch = le_cpu64(b.journal_epoch);
+	h.journal_pos = le_cpu64(b.journal_pos);
 	if (h.version != version || !head_ok(&h) ||
 	    fmt_str_get(h.journal_host, b.journal_host, FMT_NAME_LEN) ||
 	    fmt_str_get(h.host, b.host, FMT_NAME_LEN))

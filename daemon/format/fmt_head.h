@@ -42,6 +42,8 @@ enum fmt_journal_state {
  * @host:	of the writer, for messages
  * @image_journal: journal of the manifest's writer (zeros: none)
  * @journal_host_id: which machine @journal_host is (zeros: not said)
+ * @journal_epoch, @journal_pos: how far @journal had got when this was made: the newest epoch on
+ *		its disk, and the position up to which records were durable
  */
 struct fmt_head {
 	uint64_t version;
@@ -65,6 +67,8 @@ struct fmt_head {
 	char host[FMT_NAME_LEN];
 	uint8_t image_journal[FMT_UUID_LEN];
 	uint8_t journal_host_id[16];
+	uint64_t journal_epoch;
+	uint64_t journal_pos;
 };
 
 /* -EINVAL: a field is out of range. */

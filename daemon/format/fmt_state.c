@@ -15,7 +15,9 @@ struct state_disk {
 	uint8_t commit_hash[FMT_HASH_LEN];
 	le64 commit_wno;
 	le64 saved_us;
-	uint8_t rsvd[20]; /* 0 */
+	le64 journal_epoch;
+	le64 journal_pos;
+	uint8_t journal_tag[FMT_STATE_TAG_LEN];
 	le32 crc; /* CRC32C of all before it */
 };
 static_assert(sizeof(struct state_disk) == FMT_STATE_LEN, "state");
@@ -29,10 +31,13 @@ void fmt_state_encode(uint8_t out[FMT_STATE_LEN], const struct fmt_state *s, con
 		.commit_seq = le_64(s->commit_seq),
 		.commit_wno = le_64(s->commit_wno),
 		.saved_us = le_64(s->saved_us),
+		.journal_epoch = le_64(s->journal_epoch),
+		.journal_pos = le_64(s->journal_pos),
 	};
 
 	fmt_prefix_init(&d.prefix, FMT_KIND_STATE, uuid);
 	memcpy(d.commit_hash, s->commit_hash, sizeof(d.commit_hash));
+	memcpy(d.journal_tag, s->journal_tag, sizeof(d.journal_tag));
 	d.crc = le_32(crc32c(0, &d, offsetof(struct state_disk, crc)));
 	memcpy(out, &d, sizeof(d));
 }
@@ -48,9 +53,9 @@ int fmt_state_decode(struct fmt_state *ret, const void *p, size_t len, const uin
 	rc = fmt_prefix_check(&d.prefix, FMT_KIND_STATE, uuid);
 	if (rc)
 		return rc;
-	if (le_cpu32(d.crc) != crc32c(0, &d, offsetof(struct state_disk, crc)) ||
-	    !fmt_is_zero(d.rsvd, sizeof(d.rsvd)))
+	if (le_cpu32(d.crc) != crc32c(0, &d, offsetof(struct state_disk, crc)))
 		return -EBADMSG;
+	memset(ret, 0, sizeof(*ret));
 	ret->head_version = le_cpu64(d.head_version);
 	ret->epoch = le_cpu64(d.epoch);
 	ret->keys_version = le_cpu64(d.keys_version);
@@ -58,5 +63,8 @@ int fmt_state_decode(struct fmt_state *ret, const void *p, size_t len, const uin
 	memcpy(ret->commit_hash, d.commit_hash, sizeof(ret->commit_hash));
 	ret->commit_wno = le_cpu64(d.commit_wno);
 	ret->saved_us = le_cpu64(d.saved_us);
+	ret->journal_epoch = le_cpu64(d.journal_epoch);
+	ret->journal_pos = le_cpu64(d.journal_pos);
+	memcpy(ret->journal_tag, d.journal_tag, sizeof(ret->journal_tag));
 	return 0;
 }

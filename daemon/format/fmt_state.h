@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a host remembers of a volume, in its state folder: the newest image it has seen, so that an
- * older one is refused. 128 B, replaced atomically at each head.
+ * older one is refused. 128 B, replaced atomically at each head, and once a minute while a journal
+ * is written.
  */
 #ifndef FORMAT_FMT_STATE_H
 #define FORMAT_FMT_STATE_H
@@ -9,6 +10,7 @@
 #include "format/fmt.h"
 
 #define FMT_STATE_LEN	128u
+#define FMT_STATE_TAG_LEN	4u
 
 struct fmt_state {
 	uint64_t head_version;	/* highest head seen */
@@ -18,6 +20,10 @@ struct fmt_state {
 	uint8_t commit_hash[FMT_HASH_LEN];
 	uint64_t commit_wno;
 	uint64_t saved_us;
+	/* as in a head (fmt_head.h), of the journal whose UUID begins with the tag */
+	uint64_t journal_epoch;
+	uint64_t journal_pos;
+	uint8_t journal_tag[FMT_STATE_TAG_LEN];
 };
 
 void fmt_state_encode(uint8_t out[FMT_STATE_LEN], const struct fmt_state *s,

@@ -26,6 +26,7 @@
 #include "volume/commit.h"
 #include "volume/head.h"
 #include "volume/imgwrite.h"
+#include "volume/jreplay.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/sweep.h"
@@ -128,6 +129,7 @@ static void make_head(struct checkpoint *c)
 	h->version = m->version;
 	h->flags = c->clean ? FMT_HEAD_CLEAN : 0;
 	memcpy(h->image_journal, h->journal, sizeof(h->image_journal));
+	jreplay_note(v, h);
 	if (c->clean && h->journal_state == FMT_JOURNAL_OPEN)
 		h->journal_state = FMT_JOURNAL_CLEAN;
 	h->keys_version = keys_version(v->kr);

@@ -589,6 +589,11 @@ void journal_trim(struct volume *v)
 	j->tail = j->nr_refs ? ref_at(j, 0)->pos : j->head;
 }
 
+uint64_t journal_epoch(const struct journal *j)
+{
+	return j->epoch > j->sb.epoch ? j->epoch : j->sb.epoch;
+}
+
 uint64_t journal_block_pos(const struct journal *j, uint32_t block)
 {
 	uint64_t off = (uint64_t)block * FMT_JOURNAL_BLOCK, from = j->tail % j->ring_len;

@@ -134,6 +134,9 @@ bool journal_find(const struct journal *j, uint64_t pos, uint64_t *ret_pos, uint
 /* The first record that speaks for number @wno or a later one. False: there is none. */
 bool journal_first(const struct journal *j, uint64_t wno, uint64_t *ret_pos, uint32_t *ret_len);
 
+/* The newest epoch that is durable on its disk. */
+uint64_t journal_epoch(const struct journal *j);
+
 /* Is a FLUSH answered by the journal? */
 bool journal_answers(const struct volume *v);
 

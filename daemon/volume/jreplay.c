@@ -19,6 +19,7 @@
 #include "volume/jscan.h"
 #include "volume/notice.h"
 #include "volume/replay.h"
+#include "volume/seen.h"
 #include "volume/spill.h"
 #include "volume/vol.h"
 #include "volume/write.h"
@@ -31,8 +32,8 @@ int jreplay_open(struct volume *v)
 	if (!j)
 		return 0;
 	err = jscan_run(j, &j->epoch, &j->store_to);
-	if (!err && j->sb.epoch > j->epoch)
-		j->epoch = j->sb.epoch;
+	if (!err)
+		j->epoch = journal_epoch(j);
 	return err;
 }
 
@@ -42,6 +43,32 @@ static bool is_here(const struct volume *v, const struct fmt_head *h)
 	if (!uuid_is_null(h->journal_host_id) && !uuid_is_null(v->o.host_id))
 		return !memcmp(h->journal_host_id, v->o.host_id, sizeof(h->journal_host_id));
 	return !strcmp(h->journal_host, v->o.host);
+}
+
+/*
+ * Head @h names this journal: is there less in it than was durable once? Then a copy of the disk was
+ * put back, or its end is gone, and with it perhaps flushes that were answered. What a clean owner
+ * left is in the store, whatever became of the disk.
+ */
+static int check_age(const struct volume *v, const struct fmt_head *h, bool given_up)
+{
+	const struct journal *j = v->journal;
+
+	if (h->journal_state != FMT_JOURNAL_OPEN ||
+	    (j->epoch >= h->journal_epoch && j->head >= h->journal_pos && !seen_older(v)))
+		return 0;
+	if (given_up) {
+		notice_say(&v->env, NOTICE_WARN,
+			   "the journal holds less than it once held: flushes that it had answered "
+			   "are lost unless they had been uploaded since");
+		return 0;
+	}
+	notice_say(&v->env, NOTICE_ERR,
+		   "the journal holds less than it once held: an older copy of its disk was put "
+		   "back, or its end is damaged; use the newest one, or give what is missing up "
+		   "with %s",
+		   is_here(v, h) ? "--abandon-journal" : "--takeover --accept-loss");
+	return -ENOMEDIUM;
 }
 
 int jreplay_policy(struct volume *v, const struct fmt_head *h)
@@ -67,9 +94,9 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 			   (unsigned long long)j->written);
 		return -EUCLEAN;
 	}
-	if (h->journal_state != FMT_JOURNAL_OPEN)
-		return 0;
 	if (ours)
+		return check_age(v, h, given_up);
+	if (h->journal_state != FMT_JOURNAL_OPEN)
 		return 0;
 	if (given_up) {
 		notice_say(
@@ -90,6 +117,14 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 	return -ENOMEDIUM;
 }
 
+void jreplay_note(const struct volume *v, struct fmt_head *h)
+{
+	const struct journal *j = v->journal;
+
+	h->journal_epoch = j ? journal_epoch(j) : 0;
+	h->journal_pos = j ? j->head : 0;
+}
+
 void jreplay_claim(const struct volume *v, struct fmt_head *h)
 {
 	const struct journal *j = v->journal;
@@ -99,6 +134,7 @@ void jreplay_claim(const struct volume *v, struct fmt_head *h)
 	memset(h->journal_host_id, 0, sizeof(h->journal_host_id));
 	h->journal_state = FMT_JOURNAL_NONE;
 	snprintf(h->host, sizeof(h->host), "%s", v->o.host);
+	jreplay_note(v, h);
 	if (!j)
 		return;
 	memcpy(h->journal, j->sb.journal, sizeof(h->journal));

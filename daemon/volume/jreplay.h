@@ -20,14 +20,18 @@ int jreplay_open(struct volume *v);
 
 /*
  * May the volume whose newest head is @h be attached with this journal, or without one? -ENOMEDIUM
- * with a notice: the head names an open one that is not here, and nobody has given it up; -ESTALE:
+ * with a notice: the head names an open one that is not here, or that had got further than it shows
+ * now, and nobody has given it up; -ESTALE:
  * the journal knows a later owner than the store shows; -EUCLEAN: it holds something, and somebody
  * else has owned the volume since. A claim would supersede him before the walk could tell.
  */
 int jreplay_policy(struct volume *v, const struct fmt_head *h);
 
-/* What a head of ours says of the journal. */
+/* What the head that claims the volume says of the journal. */
 void jreplay_claim(const struct volume *v, struct fmt_head *h);
+
+/* The same of how far it has got, for each later head. */
+void jreplay_note(const struct volume *v, struct fmt_head *h);
 
 /*
  * The walk has come to the log's end: does the journal go on from there? Sets r->continues. 0: it

@@ -362,6 +362,7 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	v->nr_adopt = 0;
 	if (err)
 		return err;
+	v->seen_us = 0; /* that the journal's disk has our epoch now */
 	ret->segments_replayed = walk.segments;
 	ret->epoch = v->epoch;
 	return 0;

@@ -6,11 +6,13 @@
 
 #include "base/clock.h"
 #include "base/disk.h"
+#include "volume/journal.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/vol.h"
 
-#define SEEN_FILE "state"
+#define SEEN_FILE   "state"
+#define SEEN_PERIOD 60000000ull /* while the journal is written */
 
 int seen_load(struct volume *v)
 {
@@ -33,11 +35,21 @@ int seen_load(struct volume *v)
 	return err;
 }
 
+static void note_journal(struct fmt_state *s, const struct journal *j)
+{
+	s->journal_epoch = journal_epoch(j);
+	s->journal_pos = j->head;
+	memcpy(s->journal_tag, j->sb.journal, sizeof(s->journal_tag));
+}
+
 int seen_save(struct volume *v)
 {
 	uint8_t rec[FMT_STATE_LEN];
 	struct fmt_state *s = &v->seen;
 
+	v->seen_us = clock_mono_us(v->env.clock) + SEEN_PERIOD;
+	if (v->journal && v->journal->state != JOURNAL_CLOSED)
+		note_journal(s, v->journal);
 	s->head_version = v->head.version;
 	s->keys_version = keys_version(v->kr);
 	s->saved_us = clock_real_us(v->env.clock);
@@ -49,4 +61,36 @@ int seen_save(struct volume *v)
 	}
 	fmt_state_encode(rec, s, v->uuid);
 	return v->env.disk->ops->replace(v->env.disk, SEEN_FILE, rec, sizeof(rec));
+}
+
+bool seen_older(const struct volume *v)
+{
+	const struct fmt_state *s = &v->seen;
+	const struct journal *j = v->journal;
+
+	return !memcmp(s->journal_tag, j->sb.journal, sizeof(s->journal_tag)) &&
+	       (journal_epoch(j) < s->journal_epoch || j->head < s->journal_pos);
+}
+
+/* ---- now and then ------------------------------------------------------------------------- */
+
+/* What is remembered of the journal is not what it has got to. */
+static bool is_behind(const struct volume *v)
+{
+	const struct journal *j = v->journal;
+
+	return j && j->state == JOURNAL_ACTIVE &&
+	       (j->head != v->seen.journal_pos || journal_epoch(j) != v->seen.journal_epoch);
+}
+
+void seen_tick(struct volume *v)
+{
+	/* what ails the disk is said when a head is made */
+	if (clock_mono_us(v->env.clock) >= v->seen_us && is_behind(v))
+		seen_save(v);
+}
+
+uint64_t seen_deadline(const struct volume *v)
+{
+	return is_behind(v) ? v->seen_us : ~0ull;
 }

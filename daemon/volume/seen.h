@@ -6,6 +6,9 @@
 #ifndef VOLUME_SEEN_H
 #define VOLUME_SEEN_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct volume;
 
 /*
@@ -14,7 +17,17 @@ struct volume;
  */
 int seen_load(struct volume *v);
 
-/* Remembers v->head and the commit point. 0 or -errno; on failure the older record stays. */
+/*
+ * Remembers v->head, the commit point, and how far the journal has got. 0 or -errno; on failure the
+ * older record stays.
+ */
 int seen_save(struct volume *v);
+
+/* Has this host seen more of the journal than is there now? */
+bool seen_older(const struct volume *v);
+
+/* Saves once a minute while the journal goes on; when it is due, ~0 = not. */
+void seen_tick(struct volume *v);
+uint64_t seen_deadline(const struct volume *v);
 
 #endif

@@ -366,6 +366,7 @@ void volume_tick(struct volume *v)
 		checkpoint_due(v);
 	}
 	lease_tick(v);
+	seen_tick(v);
 	volume_pump(v);
 }
 
@@ -379,6 +380,9 @@ uint64_t volume_deadline_us(const struct volume *v)
 	if (age < at)
 		at = age;
 	age = lease_deadline(v);
+	if (age < at)
+		at = age;
+	age = seen_deadline(v);
 	if (age < at)
 		at = age;
 	return v->retry_us < at ? v->retry_us : at;

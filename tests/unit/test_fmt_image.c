@@ -37,6 +37,8 @@ static struct fmt_head some_head(void)
 			      .created_us = 77,
 			      .journal_state = FMT_JOURNAL_OPEN,
 			      .journal_host = "alpha",
+			      .journal_epoch = 3,
+			      .journal_pos = 4096 * 1000ull,
 			      .host = "beta" };
 
 	memset(h.nonce, 1, sizeof(h.nonce));

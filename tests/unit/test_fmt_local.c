@@ -172,11 +172,14 @@ static void local_state(void **state)
 			       .keys_version = 3,
 			       .commit_seq = 4,
 			       .commit_wno = 5,
-			       .saved_us = 6 };
+			       .saved_us = 6,
+			       .journal_epoch = 8,
+			       .journal_pos = 9 };
 	uint8_t out[FMT_STATE_LEN];
 
 	(void)state;
 	memset(s.commit_hash, 7, sizeof(s.commit_hash));
+	memset(s.journal_tag, 10, sizeof(s.journal_tag));
 	fmt_state_encode(out, &s, uuid);
 	hostile_check(out, sizeof(out), open_state, &s);
 	assert_int_equal(fmt_state_decode(&s, out, sizeof(out), other_uuid), -EBADMSG);

@@ -208,6 +208,183 @@ static void test_equal_host_names(void **state)
 	jworld_end(&t);
 }
 
+/* ---- an older copy of the disk ------------------------------------------------------------- */
+
+/* Writes and flushes one block at a time. */
+static void flushed(struct jworld *t, uint32_t n)
+{
+	while (n--) {
+		jworld_write(t, 10 * n, 2);
+		assert_int_equal(vol_flush(&t->w), 0);
+	}
+}
+
+/* With @now on the journal's disk everything is there; ends the world. */
+static void end_with(struct jworld *t, struct jdisk_copy *then, struct jdisk_copy *now)
+{
+	jdisk_restore(t->w.jdisk, now);
+	assert_int_equal(vol_attach(&t->w, false), 0);
+	vol_assert_prefix(&t->w, &t->m, t->m.ops, t->m.ops);
+	jdisk_copy_free(then);
+	jdisk_copy_free(now);
+	jworld_end(t);
+}
+
+/* Nobody but the store knows that there was more: its head does. */
+static void test_older_than_the_head(void **state)
+{
+	struct jdisk_copy *then, *now;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 40);
+	flushed(&t, 2);
+	then = jdisk_save(t.w.jdisk);
+	assert_int_equal(vol_detach(&t.w), 0);
+	t.w.opts.checkpoint_segments = 1;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	flushed(&t, 3);
+	vol_advance(&t.w, 3000000);
+	vol_settle(&t.w);
+	assert_true(t.w.v->head.journal_pos > 0);
+	jworld_hold(&t.w);
+	t.w.net.die_drops = true;
+	flushed(&t, 2);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	now = jdisk_save(t.w.jdisk);
+	jdisk_restore(t.w.jdisk, then);
+	t.w.file_len = 0;
+	assert_int_equal(vol_attach(&t.w, false), -ENOMEDIUM);
+	assert_non_null(strstr(t.w.notice, "holds less than it once held"));
+	end_with(&t, then, now);
+}
+
+/* The store is away, no head is made: this host knows it, to the minute. */
+static void test_older_than_remembered(void **state)
+{
+	struct jdisk_copy *then, *now;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 41);
+	jworld_hold(&t.w);
+	t.w.net.die_drops = true;
+	flushed(&t, 2);
+	then = jdisk_save(t.w.jdisk);
+	flushed(&t, 3);
+	vol_advance(&t.w, 61000000);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	now = jdisk_save(t.w.jdisk);
+	jdisk_restore(t.w.jdisk, then);
+	t.w.opts.accept_loss = true; /* another host's word */
+	assert_int_equal(vol_attach(&t.w, false), -ENOMEDIUM);
+	assert_non_null(strstr(t.w.notice, "--abandon-journal"));
+	t.w.opts.accept_loss = false;
+	end_with(&t, then, now);
+}
+
+/* A copy from before the last start: nothing but the epoch tells. */
+static void test_older_than_the_start(void **state)
+{
+	struct jdisk_copy *then, *now;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 42);
+	leave_in_ring(&t, 3);
+	then = jdisk_save(t.w.jdisk);
+	jworld_hold(&t.w);
+	assert_int_equal(vol_attach(&t.w, false), -EINTR); /* the fence */
+	t.w.net.hold_skip = 1;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_advance(&t.w, 0);
+	flushed(&t, 1);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	now = jdisk_save(t.w.jdisk);
+	jdisk_restore(t.w.jdisk, then);
+	assert_int_equal(vol_attach(&t.w, false), -ENOMEDIUM);
+	end_with(&t, then, now);
+}
+
+/* Given up is what is missing, not what is there. */
+static void test_older_and_given_up(void **state)
+{
+	struct jdisk_copy *then;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 43);
+	jworld_hold(&t.w);
+	t.w.net.die_drops = true;
+	flushed(&t, 2);
+	then = jdisk_save(t.w.jdisk);
+	flushed(&t, 3);
+	vol_advance(&t.w, 61000000);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	jdisk_restore(t.w.jdisk, then);
+	t.w.opts.abandon_journal = true;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	model_cut(&t.m, vol_assert_prefix(&t.w, &t.m, 2, 2));
+	t.w.opts.abandon_journal = false;
+	leave_in_ring(&t, 2);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 4, 4);
+	jdisk_copy_free(then);
+	jworld_end(&t);
+}
+
+/* After a clean end everything is in the store: the disk may be of any age, and goes on. */
+static void test_older_and_clean(void **state)
+{
+	struct jdisk_copy *then;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 44);
+	flushed(&t, 2);
+	then = jdisk_save(t.w.jdisk);
+	flushed(&t, 3);
+	assert_int_equal(vol_detach(&t.w), 0);
+	jdisk_restore(t.w.jdisk, then);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 5, 5);
+	leave_in_ring(&t, 2);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 7, 7);
+	jdisk_copy_free(then);
+	jworld_end(&t);
+}
+
+/*
+ * The limit: a copy that is younger than head and memory is not told from the right one. What it
+ * lacks is lost; what is left is a prefix all the same.
+ */
+static void test_a_little_older(void **state)
+{
+	struct jdisk_copy *then;
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 45);
+	jworld_hold(&t.w);
+	t.w.net.die_drops = true;
+	vol_advance(&t.w, 0);
+	flushed(&t, 2);
+	then = jdisk_save(t.w.jdisk);
+	flushed(&t, 3);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	jdisk_restore(t.w.jdisk, then);
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	vol_assert_prefix(&t.w, &t.m, 2, 2);
+	jdisk_copy_free(then);
+	jworld_end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +393,12 @@ int main(void)
 		cmocka_unit_test(test_unwritable_for_a_while),
 		cmocka_unit_test(test_failed_group_is_left_behind),
 		cmocka_unit_test(test_equal_host_names),
+		cmocka_unit_test(test_older_than_the_head),
+		cmocka_unit_test(test_older_than_remembered),
+		cmocka_unit_test(test_older_than_the_start),
+		cmocka_unit_test(test_older_and_given_up),
+		cmocka_unit_test(test_older_and_clean),
+		cmocka_unit_test(test_a_little_older),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
