@@ -71,11 +71,25 @@ static int check_age(const struct volume *v, const struct fmt_head *h, bool give
 	return -ENOMEDIUM;
 }
 
+/* The journal holds something, and head @h is not its owner's. [waits] */
+static int doubt(struct volume *v, const struct fmt_head *h)
+{
+	if (v->o.takeover)
+		return replay_look(v, h);
+	notice_say(&v->env, NOTICE_ERR,
+		   "the journal holds writes up to number %llu, and another host has owned the "
+		   "volume since; 'zerofs journal export' saves them, 'zerofs journal discard' "
+		   "gives them up, --takeover asks the log whether they still belong to it",
+		   (unsigned long long)v->journal->written);
+	return -EUCLEAN;
+}
+
 int jreplay_policy(struct volume *v, const struct fmt_head *h)
 {
 	const struct journal *j = v->journal;
 	bool here = is_here(v, h);
 	bool ours, given_up = here ? v->o.abandon_journal : v->o.accept_loss;
+	int err;
 
 	if (j && j->epoch > h->epoch) {
 		notice_say(&v->env, NOTICE_ERR,
@@ -85,14 +99,10 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 		return -ESTALE;
 	}
 	ours = j && !memcmp(j->sb.journal, h->journal, sizeof(h->journal));
-	if (j && j->nr_refs && !ours && !v->o.takeover) {
-		notice_say(&v->env, NOTICE_ERR,
-			   "the journal holds writes up to number %llu, and another host has owned "
-			   "the volume since; 'zerofs journal export' saves them, 'zerofs journal "
-			   "discard' gives them up, --takeover asks the log whether they still "
-			   "belong to it",
-			   (unsigned long long)j->written);
-		return -EUCLEAN;
+	if (j && j->nr_refs && !ours) {
+		err = doubt(v, h);
+		if (err)
+			return err;
 	}
 	if (ours)
 		return check_age(v, h, given_up);

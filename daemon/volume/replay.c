@@ -38,6 +38,8 @@
 struct walk {
 	struct volume *v;
 	struct replay *out;
+	bool look; /* nothing is applied or written */
+	uint64_t epoch; /* objects of an owner before this one are the log */
 	uint64_t seq; /* the slot looked at */
 	uint64_t last_epoch; /* of the last applied object */
 	struct sio *ahead[AHEAD]; /* slot seq in place seq % AHEAD */
@@ -256,7 +258,7 @@ static int take_object(struct walk *w, struct sio *s)
 		went_over(w, &seg);
 		return 1;
 	}
-	if (seg.epoch >= v->epoch)
+	if (seg.epoch >= w->epoch)
 		return complain(w, "written by a newer owner than the newest head tells of",
 				-ESTALE);
 	if (s->req.size != seg.object_len)
@@ -274,12 +276,10 @@ static int take_object(struct walk *w, struct sio *s)
 		w->seq = seg.resume_at;
 		return 0;
 	}
-	if ((uint64_t)s->res < fmt_seg_frames_off(&seg)) {
+	if (!w->look && (uint64_t)s->res < fmt_seg_frames_off(&seg))
 		err = get_long(w, &seg, &s);
-		if (err)
-			return err;
-	}
-	err = apply(w, &seg, s);
+	if (!err && !w->look)
+		err = apply(w, &seg, s);
 	if (err)
 		return err;
 	went_over(w, &seg);
@@ -416,26 +416,29 @@ static int put_fence(struct walk *w)
 	return 0;
 }
 
-int replay_walk(struct volume *v, struct replay *ret)
+/* From the point that @h names on, to the log's end, and our fence there. [waits] */
+static int walk(struct walk *w, const struct fmt_head *h)
 {
-	struct walk w = { .v = v, .out = ret, .seq = v->head.replay_from };
+	struct volume *v = w->v;
 	int err;
 
-	memset(ret, 0, sizeof(*ret));
-	memcpy(ret->owner_journal, v->head.image_journal, sizeof(ret->owner_journal));
-	v->committed_wno = v->head.last_wno;
-	v->applied_wno = v->head.last_wno;
-	v->commit_seq = w.seq - 1;
-	v->replay_from = w.seq;
-	memcpy(v->chain, v->head.chain, sizeof(v->chain));
+	memset(w->out, 0, sizeof(*w->out));
+	memcpy(w->out->owner_journal, h->image_journal, sizeof(w->out->owner_journal));
+	w->seq = h->replay_from;
+	v->window = h->window;
+	v->committed_wno = h->last_wno;
+	v->applied_wno = h->last_wno;
+	v->commit_seq = w->seq - 1;
+	v->replay_from = w->seq;
+	memcpy(v->chain, h->chain, sizeof(v->chain));
 	memcpy(v->commit_chain, v->chain, sizeof(v->chain));
 	memcpy(v->replay_chain, v->chain, sizeof(v->chain));
 	for (;;) {
 		struct sio *s;
 
-		err = slot_get(&w, &s);
+		err = slot_get(w, &s);
 		if (!err) {
-			err = take_object(&w, s);
+			err = take_object(w, s);
 			if (!err)
 				continue;
 			if (err > 0)
@@ -444,19 +447,37 @@ int replay_walk(struct volume *v, struct replay *ret)
 		}
 		if (err != -ENOENT)
 			break;
-		err = check_gap(&w);
+		err = check_gap(w);
 		if (!err)
-			err = jreplay_judge(v, ret);
-		if (!err)
-			err = put_fence(&w);
+			err = jreplay_judge(v, w->out);
+		if (!err && !w->look)
+			err = put_fence(w);
 		if (err != -EEXIST)
 			break;
-		drop_ahead(&w);
+		drop_ahead(w);
 	}
-	drop_ahead(&w);
+	drop_ahead(w);
+	return err;
+}
+
+int replay_walk(struct volume *v, struct replay *ret)
+{
+	struct walk w = { .v = v, .out = ret, .epoch = v->epoch };
+	int err = walk(&w, &v->head);
+
 	if (err)
 		return err;
 	ret->fence_seq = v->commit_seq;
 	ret->resume_at = v->commit_seq + v->window;
 	return 0;
+}
+
+int replay_look(struct volume *v, const struct fmt_head *h)
+{
+	struct replay found;
+	struct walk w = { .v = v, .out = &found, .look = true, .epoch = h->epoch + 1 };
+	int err = walk(&w, h);
+
+	v->commit_seq = 0; /* not known before replay_walk(): seen_save() */
+	return err;
 }

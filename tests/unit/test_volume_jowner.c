@@ -13,8 +13,10 @@
 
 #include <cmocka.h>
 
+#include "format/fmt_name.h"
 #include "lib/jdisk.h"
 #include "lib/jworld.h"
+#include "store/mem.h"
 #include "volume/journal.h"
 #include "volume/vol.h"
 
@@ -208,6 +210,72 @@ static void test_equal_host_names(void **state)
 	jworld_end(&t);
 }
 
+/* ---- who else has the volume --------------------------------------------------------------- */
+
+/* Another host has taken over, and serves: it is not stopped for a journal that is of no use. */
+static void takeover_finds_out(bool images)
+{
+	struct jworld t;
+	struct vol b;
+	uint32_t i;
+
+	jworld_begin(&t, 50 + images);
+	leave_in_ring(&t, 3);
+	vol_share(&b, &t.w);
+	b.opts.accept_loss = true;
+	b.opts.checkpoint_segments = images ? 1 : 64;
+	assert_int_equal(vol_attach(&b, false), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(vol_write(&b, 0, 9, 1, 7), 0);
+		assert_int_equal(vol_flush(&b), 0);
+	}
+	assert_int_equal(b.v->head.manifest_version > 2, images);
+	t.w.opts.takeover = true;
+	t.w.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
+	assert_int_equal(vol_write(&b, 0, 10, 1, 7), 0);
+	assert_int_equal(vol_flush(&b), 0);
+	assert_int_equal(vol_detach(&b), 0);
+	assert_false(b.superseded);
+	vol_end(&b);
+	jworld_end(&t);
+}
+
+static void test_takeover_finds_out(void **state)
+{
+	(void)state;
+	takeover_finds_out(false);
+	takeover_finds_out(true);
+}
+
+/* It does not stop anybody for a log that is damaged either, and says what it is. */
+static void test_takeover_of_damage(void **state)
+{
+	char name[FMT_NAME_MAX];
+	struct jworld t;
+	struct vol b;
+	size_t len;
+
+	(void)state;
+	jworld_begin(&t, 52);
+	leave_in_ring(&t, 3);
+	vol_share(&b, &t.w);
+	b.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(vol_write(&b, 0, 9, 1, 7), 0);
+	assert_int_equal(vol_flush(&b), 0);
+	fmt_name_seg(name, b.v->commit_seq);
+	mem_object(t.w.mem, name, &len)[100] ^= 1;
+	t.w.opts.takeover = true;
+	t.w.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&t.w, false), -EBADMSG);
+	assert_int_equal(vol_write(&b, 0, 10, 1, 7), 0);
+	assert_int_equal(vol_flush(&b), 0);
+	assert_false(b.superseded);
+	vol_end(&b);
+	jworld_end(&t);
+}
+
 /* ---- an older copy of the disk ------------------------------------------------------------- */
 
 /* Writes and flushes one block at a time. */
@@ -393,6 +461,8 @@ int main(void)
 		cmocka_unit_test(test_unwritable_for_a_while),
 		cmocka_unit_test(test_failed_group_is_left_behind),
 		cmocka_unit_test(test_equal_host_names),
+		cmocka_unit_test(test_takeover_finds_out),
+		cmocka_unit_test(test_takeover_of_damage),
 		cmocka_unit_test(test_older_than_the_head),
 		cmocka_unit_test(test_older_than_remembered),
 		cmocka_unit_test(test_older_than_the_start),
