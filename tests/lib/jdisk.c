@@ -51,6 +51,11 @@ uint8_t *jdisk_at(struct jdisk *d, uint64_t off)
 	return block_of(d, off)->data + off % JDEV_BLOCK;
 }
 
+void jdisk_spoil(struct jdisk *d, uint64_t off)
+{
+	block_of(d, off)->bad[off % JDEV_BLOCK / SECTOR] = true;
+}
+
 struct jdisk_copy *jdisk_save(const struct jdisk *d)
 {
 	uint64_t nr = d->dev.size / JDEV_BLOCK;

@@ -66,6 +66,9 @@ void jdisk_revive(struct jdisk *d);
 /* What lies at @off, to look at or to damage: valid up to the end of that block. */
 uint8_t *jdisk_at(struct jdisk *d, uint64_t off);
 
+/* The sector at @off cannot be read until it is written. */
+void jdisk_spoil(struct jdisk *d, uint64_t off);
+
 /* A copy of the content, and going back to it: a disk restored from a backup. NULL: zeros. */
 struct jdisk_copy;
 struct jdisk_copy *jdisk_save(const struct jdisk *d);

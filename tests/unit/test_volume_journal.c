@@ -330,6 +330,54 @@ static void test_rotten_pad(void **state)
 	jworld_end(&t);
 }
 
+/*
+ * Of a pad only the first block was written: what the rest of the lap holds need not be readable,
+ * neither when the journal is scanned nor when what it holds is put into the store from there.
+ */
+static void test_rest_of_a_pad(void **state)
+{
+	const struct journal_ref *r;
+	const struct journal *j;
+	uint64_t lap, at, pad = 0;
+	struct jworld t;
+	uint32_t i;
+
+	(void)state;
+	jworld_begin(&t, 19);
+	j = t.w.v->journal;
+	lap = j->ring_len;
+	t.w.net.die_drops = true;
+	for (i = 0; j->head <= lap + (2 << 20); i++) {
+		if (i == 40) {
+			vol_advance(&t.w, 3000000);
+			vol_settle(&t.w);
+			jworld_hold(&t.w);
+		}
+		jworld_write(&t, i % 10 * 256, 256);
+		assert_int_equal(vol_flush(&t.w), 0);
+	}
+	for (i = 0; i < j->nr_refs; i++) {
+		r = &j->refs[(j->ref_head + i) % j->cap_refs];
+		if (r->pos < lap)
+			pad = r->pos;
+	}
+	assert_true(pad && lap - pad > 2 * FMT_JOURNAL_BLOCK);
+	vol_cut(&t.w);
+	for (at = pad + FMT_JOURNAL_BLOCK; at < lap; at += FMT_JOURNAL_BLOCK)
+		jdisk_spoil(t.w.jdisk, FMT_JOURNAL_RING_OFF + at);
+	/* batches of several records, so that one goes on behind the pad */
+	t.w.opts.memory = 640u << 20;
+	t.w.opts.segment_bytes = 8u << 20;
+	t.w.net.hold_skip = 1;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	assert_true(t.w.rec.journal_ops > 2);
+	vol_assert_prefix(&t.w, &t.m, t.m.ops, t.m.ops);
+	jworld_let(&t.w);
+	assert_int_equal(vol_detach(&t.w), 0);
+	vol_assert_store(&t.w, &t.m, t.m.ops, t.m.ops);
+	jworld_end(&t);
+}
+
 /* A superblock that rots lets its predecessor count, whose records are gone. */
 static void test_rotten_superblock(void **state)
 {
@@ -635,6 +683,7 @@ int main(void)
 		cmocka_unit_test(test_rot_is_not_the_end),
 		cmocka_unit_test(test_torn_behind_the_store),
 		cmocka_unit_test(test_rotten_pad),
+		cmocka_unit_test(test_rest_of_a_pad),
 		cmocka_unit_test(test_rotten_superblock),
 		cmocka_unit_test(test_open_journal_is_missed),
 		cmocka_unit_test(test_clean_journal_is_not_missed),
