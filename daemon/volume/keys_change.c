@@ -4,7 +4,8 @@
  *
  * A change is one create-only PUT: the object of the next version, made from all of the one before,
  * so of two changes at a time one fails and the newest object always has every data key that was
- * ever used. What is left to do after it (deleting older objects, telling a daemon) may be cut
+ * ever used. As with heads, being the creator of a version does not mean that there is no later
+ * one: the list is looked at afterwards. What is left to do after it (deleting older objects, telling a daemon) may be cut
  * short anywhere: the next change does it.
  *
  * No head is made here: heads are the owner's, and one of anybody else's would end him. His next
@@ -22,6 +23,13 @@
 #include "volume/volume.h"
 
 #define LIST_PAGE 64u
+#define LOOKS_MAX 16 /* at keys objects that go away under our eyes */
+
+/* What a version is made for: a slot more unless one of these is said. */
+struct change {
+	uint32_t slot; /* added or removed */
+	bool remove, rotate;
+};
 
 /* The keyring as the next version would have it; its gens are the keyring's. */
 static struct fmt_keys next_version(const struct keyring *kr, const struct volume_env *env)
@@ -33,15 +41,102 @@ static struct fmt_keys next_version(const struct keyring *kr, const struct volum
 	return k;
 }
 
+/* ---- has it been done? ---------------------------------------------------------------------- */
+
+static const struct fmt_slot *find_slot(const struct fmt_keys *k, uint32_t id)
+{
+	for (uint32_t i = 0; i < k->nr_slots; i++)
+		if (k->slots[i].id == id)
+			return &k->slots[i];
+	return NULL;
+}
+
+/* Does @now have what @k was made for? */
+static bool has_change(const struct fmt_keys *now, const struct fmt_keys *k,
+		       const struct change *what)
+{
+	const struct fmt_slot *s = find_slot(now, what->slot);
+	uint32_t n = k->nr_gens;
+
+	if (what->rotate)
+		return now->nr_gens >= n &&
+		       !memcmp(now->gens[n - 1].wrapped, k->gens[n - 1].wrapped, FMT_KEYS_WRAPPED);
+	if (what->remove)
+		return !s;
+	return s && !memcmp(s->wrapped, find_slot(k, what->slot)->wrapped, FMT_KEYS_WRAPPED);
+}
+
+/* Keys object @version. -ENOENT: it is gone. The caller frees @ret. [waits] */
+static int get(struct keyring *kr, struct sio_ctx *c, uint64_t version, struct fmt_keys *ret)
+{
+	char name[FMT_NAME_MAX];
+	struct sio *s = NULL;
+	ssize_t n;
+	int rc;
+
+	fmt_name_keys(name, version);
+	n = keyring_request(sio_get(c, name, 0, FMT_KEYS_MAX_LEN), &s);
+	if (n < 0)
+		return (int)n;
+	rc = fmt_keys_decode(ret, s->body, (size_t)n, version);
+	if (!rc) {
+		rc = fmt_keys_verify(ret, s->body, (size_t)n, kr->s->master);
+		if (rc)
+			fmt_keys_free(ret);
+	}
+	sio_drop(s);
+	return rc;
+}
+
+/*
+ * Version k->version was created by us. A PUT that was long under way may have come when that
+ * version had come and gone: others had made it, and a later one, and deleted it. Then ours is an
+ * old object that nobody reads, and nothing was done. Who made a later one out of ours has the
+ * change in it. [waits]
+ */
+static int confirm(struct keyring *kr, struct sio_ctx *c, const struct fmt_keys *k,
+		   const struct change *what)
+{
+	char name[FMT_NAME_MAX];
+	int rc = -ENOENT;
+
+	for (int i = 0; i < LOOKS_MAX && rc == -ENOENT; i++) {
+		uint64_t newest;
+		struct fmt_keys now;
+		bool done;
+
+		rc = keyring_newest(c, &newest);
+		if (rc || newest <= k->version)
+			return rc;
+		rc = get(kr, c, newest, &now);
+		if (rc)
+			continue;
+		done = has_change(&now, k, what);
+		fmt_keys_free(&now);
+		if (done)
+			return 0;
+		/* what is left of it by an error, the next change deletes */
+		fmt_name_keys(name, k->version);
+		keyring_request(sio_new(c, STORE_DELETE, name), NULL);
+		return -EEXIST;
+	}
+	return rc;
+}
+
 /* [waits] */
-static int put(struct keyring *kr, const struct volume_env *env, const struct fmt_keys *k)
+static int put(struct keyring *kr, const struct volume_env *env, const struct fmt_keys *k,
+	       const struct change *what)
 {
 	struct sio_ctx c;
+	int rc;
 
 	sio_ctx_init(&c, env);
 	c.quiet = true;
-	return keyring_put(&c, k, kr->s->master);
+	rc = keyring_put(&c, k, kr->s->master);
+	return rc ? rc : confirm(kr, &c, k, what);
 }
+
+/* ---- changes ---------------------------------------------------------------------------------- */
 
 int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys_secret *secret,
 	     enum keys_cost cost, const char *label, uint32_t *ret_id)
@@ -62,7 +157,7 @@ int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys
 		return rc;
 	k.nr_slots++;
 	k.next_slot++;
-	rc = put(kr, env, &k);
+	rc = put(kr, env, &k, &(struct change){ .slot = s->id });
 	if (rc)
 		return rc;
 	kr->k = k;
@@ -86,7 +181,7 @@ int keys_remove(struct keyring *kr, const struct volume_env *env, uint32_t id)
 	k.nr_slots--;
 	memmove(&k.slots[i], &k.slots[i + 1], (k.nr_slots - i) * sizeof(k.slots[0]));
 	memset(&k.slots[k.nr_slots], 0, sizeof(k.slots[0]));
-	rc = put(kr, env, &k);
+	rc = put(kr, env, &k, &(struct change){ .slot = id, .remove = true });
 	if (rc)
 		return rc;
 	kr->k = k;
@@ -116,7 +211,7 @@ int keys_rotate(struct keyring *kr, const struct volume_env *env, uint32_t *ret_
 	randombytes_buf(data + (size_t)n * FMT_KEY_LEN, FMT_KEY_LEN);
 	fmt_keys_wrap_gen(&k.gens[n], k.uuid, kr->s->master, data + (size_t)n * FMT_KEY_LEN);
 	k.nr_gens++;
-	rc = put(kr, env, &k);
+	rc = put(kr, env, &k, &(struct change){ .rotate = true });
 	if (rc)
 		goto err;
 	fmt_keys_free(&kr->k);

@@ -174,6 +174,82 @@ static void races(void **state)
 	smallworld_end(&w);
 }
 
+static int (*plain_wait)(void *ctx, const bool *done);
+
+/* A PUT that arrives when its version has come and gone is created all the same, and is no change. */
+static void late(void **state)
+{
+	struct smallworld w;
+	struct keyring *a = two_keys(&w), *b = NULL;
+	uint32_t gen = 0, id = 0, n = 0;
+
+	(void)state;
+	assert_int_equal(keys_open(&b, &w.env, &file1), 0);
+	assert_int_equal(keys_rotate(b, &w.env, &gen), 0);
+	assert_int_equal(keys_rotate(b, &w.env, &gen), 0);
+	assert_int_equal(keys_sweep(b, &w.env, &n), 0);
+	assert_false(there(&w, 3));
+	assert_int_equal(keys_add(a, &w.env, &pass1, KEYS_COST_MIN, "", &id), -EEXIST);
+	assert_false(there(&w, 3));
+	assert_int_equal(keys_remove(a, &w.env, 1), -EEXIST);
+	assert_false(there(&w, 3));
+	assert_int_equal(keys_rotate(a, &w.env, &gen), -EEXIST);
+	assert_false(there(&w, 3));
+	assert_int_equal(keys_version(a), 2);
+	assert_int_equal(keys_data_gen(a), 1);
+	assert_int_equal(opens(&w, &pass1), -EKEYREJECTED);
+	assert_int_equal(opens(&w, &file2), 0);
+	keys_free(a);
+	keys_free(b);
+	smallworld_end(&w);
+}
+
+/* Somebody is there as soon as version 3 is, and makes version 4 out of it. */
+static int wait_overtaken(void *ctx, const bool *done)
+{
+	struct smallworld *w = ctx;
+	struct keyring *kr = NULL;
+	uint32_t gen, n;
+
+	while (!*done) {
+		assert_true(smallworld_step(w));
+		if (!there(w, 3) || there(w, 4))
+			continue;
+		w->env.wait = plain_wait;
+		assert_int_equal(keys_open(&kr, &w->env, &file1), 0);
+		assert_int_equal(keys_rotate(kr, &w->env, &gen), 0);
+		assert_int_equal(keys_sweep(kr, &w->env, &n), 0);
+		keys_free(kr);
+	}
+	return 0;
+}
+
+static void overtaken(void **state)
+{
+	uint32_t gen = 0, id = 0;
+	int what;
+
+	(void)state;
+	for (what = 0; what < 3; what++) {
+		struct smallworld w;
+		struct keyring *a = two_keys(&w);
+		int rc;
+
+		plain_wait = w.env.wait;
+		w.env.wait = wait_overtaken;
+		rc = !what	 ? keys_add(a, &w.env, &pass1, KEYS_COST_MIN, "", &id) :
+		     what == 1 ? keys_remove(a, &w.env, 1) :
+				 keys_rotate(a, &w.env, &gen);
+		w.env.wait = plain_wait;
+		assert_int_equal(rc, 0);
+		assert_true(there(&w, 4));
+		assert_int_equal(opens(&w, &pass1), what ? -EKEYREJECTED : 0);
+		assert_int_equal(opens(&w, &file2), what == 1 ? -EKEYREJECTED : 0);
+		keys_free(a);
+		smallworld_end(&w);
+	}
+}
+
 /* A LIST shows an object that is deleted before the GET. */
 static int vanish_in; /* steps until it goes */
 
@@ -363,7 +439,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(removed),	cmocka_unit_test(rotated),
-		cmocka_unit_test(races),	cmocka_unit_test(superseded_while_opening),
+		cmocka_unit_test(races),	cmocka_unit_test(late),
+		cmocka_unit_test(overtaken),	cmocka_unit_test(superseded_while_opening),
 		cmocka_unit_test(head_decides), cmocka_unit_test(cut_short),
 		cmocka_unit_test(adopted),
 	};
