@@ -313,21 +313,27 @@ static int start(struct serve *s, char *err)
 
 /* ---- stop -------------------------------------------------------------------------------- */
 
+/* To each of them. Without the lock. */
+static void answer_all(struct client *c, json_t *answer)
+{
+	for (int conn; (conn = client_leave(c)) >= 0;)
+		control_answer(conn, json_incref(answer));
+	json_decref(answer);
+}
+
 /* Answers whoever asked for the detach, if anybody did. Without the lock. */
 static void answer_client(struct serve *s, json_t *answer)
 {
-	int conn;
+	struct client all;
 
-	/* The watcher may be sending it a note. */
+	/* The watcher may be sending them a note. */
 	if (s->watching)
 		core_lock(&s->host->core);
-	conn = client_leave(&s->client);
+	all = s->client;
+	client_init(&s->client);
 	if (s->watching)
 		core_unlock(&s->host->core);
-	if (conn >= 0)
-		control_answer(conn, answer);
-	else
-		json_decref(answer);
+	answer_all(&all, answer);
 }
 
 /* Whether to go on with the stop; if not, serving continues. */
@@ -362,7 +368,7 @@ static bool may_stop(struct serve *s, enum serve_want want)
 		return false;
 	}
 	/* The last moment to stay. */
-	if (want == WANT_REPLACE && control_gone(s->client.conn)) {
+	if (want == WANT_REPLACE && client_gone(&s->client)) {
 		log_warn("who wanted to replace this daemon has gone away; it goes on serving");
 		answer_client(s, NULL);
 		return false;
@@ -429,11 +435,16 @@ static enum serve_want wait_for_end(struct serve *s, bool *ret_broken)
 
 static void go_on_serving(struct serve *s)
 {
+	struct client late; /* who joined when the others had been answered */
+
 	s->keep = false;
 	core_lock(&s->host->core);
 	s->want = WANT_NOTHING;
 	s->meta.phase = "serving";
+	late = s->client;
+	client_init(&s->client);
 	core_unlock(&s->host->core);
+	answer_all(&late, control_refusal("the volume is still served; try again"));
 }
 
 static bool is_superseded(struct serve *s)
@@ -598,9 +609,9 @@ out:
 		status = SERVE_OK;
 		answer_client(s, json_pack("{s:b}", "ok", 1));
 	}
+	watch_stop(s); /* nobody joins any more */
 	answer_client(s, status == SERVE_FAILED && interrupted ? end_early(s) :
 								 control_refusal("%s", why));
-	watch_stop(s);
 	control_close(s->control);
 	snprintf(err, HOST_ERR_LEN, "%s", why);
 	return status;

@@ -35,7 +35,7 @@ struct serve {
 	enum serve_want want;
 	bool keep; /* not everything is in the store: remove no device; main only */
 	uint32_t left; /* devices that were open at the end; main only */
-	struct client client; /* who asked for WANT_DETACH or WANT_REPLACE */
+	struct client client; /* who asked for WANT_DETACH, or joined, or for WANT_REPLACE */
 	uint64_t until_us; /* WANT_REPLACE: to be refused from then on (monotonic) */
 	uint64_t hurry_us; /* all waits end then, ~0 = never */
 	bool superseded;

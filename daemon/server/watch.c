@@ -83,20 +83,25 @@ static json_t *on_replace(struct serve *s, int conn, const json_t *req)
 	/* Read late: who asked may have given up, and nobody would serve. */
 	if (now >= until || until - now > REPLACE_ASK_US)
 		return control_refusal("the request is too old");
+	if (!client_take(&s->client, conn, false, now))
+		return control_refusal("it is stopping");
 	s->want = WANT_REPLACE;
 	s->until_us = until;
-	client_take(&s->client, conn, false, now);
 	serve_wake(s);
 	return NULL;
 }
 
+/* Who asks again, after an interrupt or from elsewhere, waits for what is under way. */
 static json_t *on_detach(struct serve *s, int conn, const json_t *req)
 {
+	if (s->want == WANT_REPLACE)
+		return control_refusal("another process is taking the volume over");
+	if (!client_take(&s->client, conn, json_is_true(json_object_get(req, "notes")),
+			 clock_mono_us(s->host->env.clock)))
+		return control_refusal("%u others wait for that already", CLIENT_MAX);
 	if (s->want != WANT_NOTHING)
-		return control_refusal("the daemon is stopping already");
+		return NULL;
 	s->want = json_is_true(json_object_get(req, "force")) ? WANT_DETACH_FORCE : WANT_DETACH;
-	client_take(&s->client, conn, json_is_true(json_object_get(req, "notes")),
-		    clock_mono_us(s->host->env.clock));
 	if (!s->ready)
 		host_interrupt(s->host);
 	serve_wake(s);

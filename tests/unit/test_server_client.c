@@ -5,6 +5,7 @@
  * away or does not read holds nobody up.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,12 +128,54 @@ static void test_peers(void **unused)
 	assert_int_equal(client_leave(&c), peer[0]);
 }
 
+/* Who was interrupted and asks again, and who asks from elsewhere: each is told, and answered. */
+static void test_joined(void **unused)
+{
+	struct volume_stats st = { .store_errno = EIO };
+	int other[2], more[CLIENT_MAX][2], gone = peer[0];
+
+	(void)unused;
+	assert_true(client_take(&c, peer[0], true, 0));
+	assert_false(client_gone(&c));
+	client_look(&c, &st, SECOND);
+	assert_non_null(strstr(heard(), strerror(EIO)));
+	close(peer[1]);
+	assert_true(client_gone(&c));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
+	assert_true(client_take(&c, other[0], true, SECOND));
+	assert_false(client_gone(&c));
+	peer[1] = other[1];
+	client_look(&c, &st, 2 * SECOND);
+	assert_non_null(strstr(heard(), strerror(EIO)));
+	client_look(&c, &st, 3 * SECOND);
+	assert_string_equal(heard(), "");
+	/* There is room for so many, and it is those that are there who have it. */
+	for (uint32_t i = 0; i < CLIENT_MAX - 1; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, more[i]), 0);
+		assert_true(client_take(&c, more[i][0], false, 4 * SECOND));
+	}
+	assert_int_equal(fcntl(gone, F_GETFD), -1); /* closed */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, more[CLIENT_MAX - 1]), 0);
+	assert_false(client_take(&c, more[CLIENT_MAX - 1][0], false, 4 * SECOND));
+	close(more[CLIENT_MAX - 1][1]);
+	for (uint32_t i = CLIENT_MAX - 1; i-- > 0;) {
+		assert_int_equal(client_leave(&c), more[i][0]);
+		close(more[i][0]);
+		close(more[i][1]);
+	}
+	assert_int_equal(client_leave(&c), other[0]);
+	assert_int_equal(client_leave(&c), -1);
+	close(other[0]);
+	peer[0] = more[CLIENT_MAX - 1][0];
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_outage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_joined, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("client", tests, NULL, NULL);

@@ -58,15 +58,18 @@ client=$!
 zt_wait 10 grep -q 'waiting for the store: .*full.* for [0-9]* s now' "$Z/detach.out"
 [ "$(wc -l < "$Z/detach.out")" = 1 ] || zt_fail "detach says: $(cat "$Z/detach.out")"
 z_running detach || zt_fail "the detach came back"
-z_fails 'stopping already' zerofs detach f
 pkill -TERM -P "$client" zerofs || zt_fail "no client to interrupt"
 z_rc detach 10
 [ -e "/sys/block/${dev#/dev/}" ] && kill -0 "${Z_PID[f]}" || zt_fail "an interrupted client took the daemon with it"
 zerofs status f | grep -q full || zt_fail "the daemon does not answer"
+z_bg again zerofs detach f
+zt_wait 10 grep -q 'waiting for the store: .*full' "$Z/again.out"
 mount -o remount,size=64M "$Z_STORE"
 rc=0
 wait "${Z_PID[f]}" || rc=$?
 [ $rc = 0 ] || zt_fail "the detach ended with status $rc"
+z_rc again 10
+[ "$Z_RC" = 0 ] && grep -q 'is detached' "$Z/again.out" || zt_fail "who joined it was told: $(cat "$Z/again.out")"
 [ ! -e "/sys/block/${dev#/dev/}" ] || zt_fail "the device is still there"
 unset 'Z_PID[f]'
 z_start f
