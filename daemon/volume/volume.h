@@ -209,8 +209,8 @@ struct volume_keys {
 
 /*
  * Keys object @version was made (keys.h, Changes): reads it, uses it, and makes a head that names
- * it. Returns at once; called again with the same @version it says how far that has come, and tries
- * again what failed.
+ * it. Returns at once; called again with the same @version it says how far that has come. What has
+ * failed it says once, and tries it again when it is called after that.
  */
 void volume_rekey(struct volume *v, uint64_t version, struct volume_keys *ret);
 

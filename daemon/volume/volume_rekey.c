@@ -72,13 +72,20 @@ static void start(struct volume *v, uint64_t version)
 
 void volume_rekey(struct volume *v, uint64_t version, struct volume_keys *ret)
 {
-	if (!v->rekey && vol_serving(v) && version > keys_version(v->kr))
+	int err = 0;
+
+	/* what has failed is said once, before it is tried again */
+	if (!v->rekey && version == v->rekey_version) {
+		err = v->rekey_err;
+		v->rekey_err = 0;
+	}
+	if (!err && !v->rekey && vol_serving(v) && version > keys_version(v->kr))
 		start(v, version);
 	*ret = (struct volume_keys){
 		.version = keys_version(v->kr),
 		.in_head = v->head.keys_version,
 		.data_gen = keys_data_gen(v->kr),
 		.busy = v->rekey,
-		.err = v->rekey ? 0 : v->rekey_err,
+		.err = err || v->rekey ? err : v->rekey_err,
 	};
 }

@@ -237,7 +237,7 @@ static void overtaken(void **state)
 
 		plain_wait = w.env.wait;
 		w.env.wait = wait_overtaken;
-		rc = !what	 ? keys_add(a, &w.env, &pass1, KEYS_COST_MIN, "", &id) :
+		rc = !what     ? keys_add(a, &w.env, &pass1, KEYS_COST_MIN, "", &id) :
 		     what == 1 ? keys_remove(a, &w.env, 1) :
 				 keys_rotate(a, &w.env, &gen);
 		w.env.wait = plain_wait;
