@@ -176,7 +176,7 @@ static void races(void **state)
 
 static int (*plain_wait)(void *ctx, const bool *done);
 
-/* A PUT that arrives when its version has come and gone is created all the same, and is no change. */
+/* A PUT that arrives when its version has come and gone is carried out, and changes nothing. */
 static void late(void **state)
 {
 	struct smallworld w;

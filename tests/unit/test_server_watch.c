@@ -251,7 +251,7 @@ static void test_keys_refused(void **unused)
 	refused(s.uuid, 3, "coming up or stopping");
 }
 
-/* ---- detach ----------------------------------------------------------------------------------- */
+/* ---- detach ----------------------------------------------------------------------------- */
 
 struct asker {
 	pthread_t thread;
