@@ -435,6 +435,7 @@ int batch_cut(struct volume *v)
 	b->state = BATCH_CUT;
 	b->seq = v->next_seq++;
 	list_add_tail(&b->link, &v->batches);
+	pace_busy(v);
 	v->open = NULL;
 	/* they are there when it is committed */
 	leaves_prefetch(v, b->leaves, b->nr_leaves);

@@ -22,6 +22,7 @@
 #include "volume/checkpoint.h"
 #include "volume/contact.h"
 #include "volume/journal.h"
+#include "volume/pace.h"
 #include "volume/seal.h"
 #include "volume/spill.h"
 #include "volume/uploader.h"
@@ -218,6 +219,8 @@ void commit_apply(struct volume *v)
 	}
 	if (any) {
 		v->wake = true;
+		if (list_empty(&v->batches))
+			pace_idle(v);
 		journal_trim(v);
 		spill_pump(v);
 		volume_room(v);

@@ -40,6 +40,7 @@
 #include "volume/cache.h"
 #include "volume/emap.h"
 #include "volume/leaves.h"
+#include "volume/pace.h"
 #include "volume/runs.h"
 #include "volume/segtab.h"
 #include "volume/sio.h"
@@ -116,6 +117,7 @@ struct volume {
 	bool adopted;			/* the arena is an earlier daemon's ... */
 	bool adopt_sound;		/* ... and its index is not damaged */
 	struct cache cache;
+	struct pace pace;
 
 	/* sequencer */
 	uint64_t next_wno, last_wno;

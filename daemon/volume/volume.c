@@ -228,6 +228,7 @@ uint32_t volume_devices(struct volume *v, const struct volume_dev **ret)
 void volume_start(struct volume *v)
 {
 	v->started = true;
+	pace_start(v);
 	volume_room(v);
 }
 
@@ -304,6 +305,10 @@ void volume_release(struct volume *v, struct io_req *io)
 void volume_starved(struct volume *v)
 {
 	v->st.starvations++;
+	if (pace_starved(v)) {
+		volume_room(v);
+		return;
+	}
 	v->starving = true;
 	if (batch_dirty(v))
 		v->open->starved = true;
@@ -331,8 +336,9 @@ void volume_room(struct volume *v)
 {
 	uint32_t ext;
 
-	while (v->started && vol_serving(v) && arena_take(&v->arena, &ext)) {
+	while (v->started && vol_serving(v) && pace_may_post(v) && arena_take(&v->arena, &ext)) {
 		v->starving = false;
+		pace_posted(v);
 		v->env.post_buf(v->env.ctx, ext, arena_ext_off(&v->arena, ext),
 				v->arena.geo.extent_len);
 	}
@@ -367,6 +373,8 @@ void volume_tick(struct volume *v)
 	}
 	lease_tick(v);
 	seen_tick(v);
+	if (clock_mono_us(v->env.clock) >= pace_deadline(v))
+		volume_room(v);
 	volume_pump(v);
 }
 
@@ -383,6 +391,9 @@ uint64_t volume_deadline_us(const struct volume *v)
 	if (age < at)
 		at = age;
 	age = seen_deadline(v);
+	if (age < at)
+		at = age;
+	age = pace_deadline(v);
 	if (age < at)
 		at = age;
 	return v->retry_us < at ? v->retry_us : at;

@@ -405,6 +405,8 @@ static uint64_t alloc(struct vol *w, uint32_t queue, uint32_t nblocks)
 		if (w->superseded)
 			return ~0ull;
 		volume_starved(w->v);
+		if (w->nr_posts)
+			continue;
 		assert_true(any_step(w));
 		assert_true(++steps < STUCK);
 	}
