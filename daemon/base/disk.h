@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The local disk by vtable: small named files in the volume's state folder, each replaced
- * atomically. Synchronous; used at attach and once per head, never on the I/O path.
+ * atomically. Synchronous; used at attach, once per head and now and then, never on the I/O path.
  */
 #ifndef BASE_DISK_H
 #define BASE_DISK_H
@@ -13,6 +13,7 @@ struct disk_ops;
 
 struct disk {
 	const struct disk_ops *ops;
+	const char *where;		/* the folder, for messages; NULL: not said */
 };
 
 struct disk_ops {

@@ -284,6 +284,7 @@ int host_open_state(struct host *h, const char *path, char *err)
 		return rc;
 	}
 	h->state.ops = &ops;
+	h->state.where = h->state_dir;
 	h->env.disk = &h->state;
 	return 0;
 }

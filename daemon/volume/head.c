@@ -28,7 +28,7 @@ static void end(struct head_op *op, int res)
 		v->st.heads++;
 		res = seen_save(v);
 		if (res)
-			notice_say(&v->env, NOTICE_WARN, "state folder: %s", notice_errno(res));
+			seen_complain(v, NOTICE_WARN, res);
 		res = 0;
 	}
 	op->res = res;

@@ -350,7 +350,7 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 		v->seen.epoch = v->epoch;
 	err = seen_save(v);
 	if (err) {
-		notice_say(&v->env, NOTICE_ERR, "state folder: %s", notice_errno(err));
+		seen_complain(v, NOTICE_ERR, err);
 		return err;
 	}
 	ret->durable_wno = v->committed_wno;

@@ -63,6 +63,14 @@ int seen_save(struct volume *v)
 	return v->env.disk->ops->replace(v->env.disk, SEEN_FILE, rec, sizeof(rec));
 }
 
+void seen_complain(const struct volume *v, int level, int err)
+{
+	const char *where = v->env.disk->where;
+
+	notice_say(&v->env, level, "state folder%s%s: %s", where ? " " : "", where ? where : "",
+		   notice_errno(err));
+}
+
 bool seen_older(const struct volume *v)
 {
 	const struct fmt_state *s = &v->seen;
@@ -85,9 +93,14 @@ static bool is_behind(const struct volume *v)
 
 void seen_tick(struct volume *v)
 {
-	/* what ails the disk is said when a head is made */
-	if (clock_mono_us(v->env.clock) >= v->seen_us && is_behind(v))
-		seen_save(v);
+	int err;
+
+	if (clock_mono_us(v->env.clock) < v->seen_us || !is_behind(v))
+		return;
+	err = seen_save(v);
+	if (err && err != v->seen_err)
+		seen_complain(v, NOTICE_WARN, err);
+	v->seen_err = err;
 }
 
 uint64_t seen_deadline(const struct volume *v)

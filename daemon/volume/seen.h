@@ -23,6 +23,9 @@ int seen_load(struct volume *v);
  */
 int seen_save(struct volume *v);
 
+/* Says that seen_save() has failed with @err, and where. @level as in base/log.h. */
+void seen_complain(const struct volume *v, int level, int err);
+
 /* Has this host seen more of the journal than is there now? */
 bool seen_older(const struct volume *v);
 

@@ -98,7 +98,8 @@ struct volume {
 	uint32_t window;
 	struct fmt_head head;		/* newest of ours */
 	struct fmt_state seen;		/* as this host remembers it */
-	uint64_t seen_us;		/* when that is saved again, at the earliest */
+	uint64_t seen_us;		/* when that is saved again, at the earliest ... */
+	int seen_err;			/* ... and how it ended when that was last due */
 
 	struct volume_dev *devs;
 	struct fmt_dev *fdevs;		/* the same, as in the manifest */

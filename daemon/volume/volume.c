@@ -216,7 +216,7 @@ void volume_resumed(struct volume *v)
 	v->seen.epoch = v->epoch;
 	err = seen_save(v);
 	if (err)
-		notice_say(&v->env, NOTICE_WARN, "state folder: %s", notice_errno(err));
+		seen_complain(v, NOTICE_WARN, err);
 }
 
 uint32_t volume_devices(struct volume *v, const struct volume_dev **ret)

@@ -49,6 +49,8 @@ static int disk_replace(struct disk *d, const char *name, const void *buf, size_
 	struct vol *w = container_of(d, struct vol, disk);
 
 	(void)name;
+	if (w->disk_err)
+		return w->disk_err;
 	assert_true(len && len <= sizeof(w->file));
 	memcpy(w->file, buf, len);
 	w->file_len = len;

@@ -34,6 +34,7 @@ struct vol {
 	struct disk disk;
 	uint8_t file[256];
 	size_t file_len;		/* 0: there is none */
+	int disk_err;			/* writes of it fail so (0 = not) */
 	struct inline_exec exec;
 	struct store *mem;
 	struct net net;

@@ -99,6 +99,7 @@ static void test_full_later(void **unused)
 	(void)unused;
 	/* The lock's process number takes the only page. */
 	assert_int_equal(host_open_state(host, state, err), 0);
+	assert_string_equal(host->env.disk->where, state);
 	assert_int_equal(save("abc"), -ENOSPC);
 	host_explain(host, -ENOSPC, err);
 	says_state_folder_full();

@@ -440,6 +440,32 @@ static void test_probe_costs_little(void **state)
 	vol_end(&w);
 }
 
+/* A state folder on a full disk: serving goes on, and what is said names the folder. */
+static void test_full_state_folder(void **state)
+{
+	unsigned int notices;
+	struct model m;
+	struct vol w;
+
+	(void)state;
+	begin(&w, &m, 22);
+	w.disk.where = "/the/folder";
+	w.disk_err = -ENOSPC;
+	write_one(&w, &m, 1);
+	notices = w.notices;
+	assert_int_equal(vol_detach(&w), 0);
+	assert_int_equal(w.notices, notices + 1);
+	assert_string_equal(w.notice, "state folder /the/folder: No space left on device");
+	/* but nothing is begun that could not be remembered */
+	assert_int_equal(vol_attach(&w, false), -ENOSPC);
+	assert_non_null(strstr(w.notice, "/the/folder"));
+	w.disk_err = 0;
+	assert_int_equal(vol_attach(&w, false), 0);
+	vol_assert_prefix(&w, &m, 1, 1);
+	vol_end(&w);
+	model_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_back_after_a_look), cmocka_unit_test(test_damaged_index),
 		cmocka_unit_test(test_store_comes_back),  cmocka_unit_test(test_store_refuses),
 		cmocka_unit_test(test_no_create_only),	  cmocka_unit_test(test_probe_costs_little),
+		cmocka_unit_test(test_full_state_folder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -353,6 +353,32 @@ static void test_older_than_remembered(void **state)
 	end_with(&t, then, now);
 }
 
+/* A state folder that cannot be written while the store is away: said once, and it goes on. */
+static void test_cannot_be_remembered(void **state)
+{
+	unsigned int notices;
+	struct jworld t;
+	uint32_t i;
+
+	(void)state;
+	jworld_begin(&t, 46);
+	jworld_hold(&t.w);
+	vol_advance(&t.w, 0);
+	notices = t.w.notices;
+	t.w.disk_err = -ENOSPC;
+	for (i = 0; i < 3; i++) {
+		flushed(&t, 1);
+		vol_advance(&t.w, 61000000);
+	}
+	assert_int_equal(t.w.notices, notices + 1);
+	assert_non_null(strstr(t.w.notice, "state folder: No space"));
+	t.w.disk_err = 0;
+	flushed(&t, 1);
+	vol_advance(&t.w, 61000000);
+	assert_int_equal(t.w.v->seen.journal_pos, t.w.v->journal->head);
+	jworld_end(&t);
+}
+
 /* A copy from before the last start: nothing but the epoch tells. */
 static void test_older_than_the_start(void **state)
 {
@@ -465,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_takeover_of_damage),
 		cmocka_unit_test(test_older_than_the_head),
 		cmocka_unit_test(test_older_than_remembered),
+		cmocka_unit_test(test_cannot_be_remembered),
 		cmocka_unit_test(test_older_than_the_start),
 		cmocka_unit_test(test_older_and_given_up),
 		cmocka_unit_test(test_older_and_clean),
