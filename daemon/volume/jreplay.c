@@ -46,9 +46,9 @@ static bool is_here(const struct volume *v, const struct fmt_head *h)
 }
 
 /*
- * Head @h names this journal: is there less in it than was durable once? Then a copy of the disk was
- * put back, or its end is gone, and with it perhaps flushes that were answered. What a clean owner
- * left is in the store, whatever became of the disk.
+ * Head @h names this journal: is there less in it than was durable once? Then a copy of the disk
+ * was put back, or its end is gone, and with it perhaps flushes that were answered. What a clean
+ * owner left is in the store, whatever became of the disk.
  */
 static int check_age(const struct volume *v, const struct fmt_head *h, bool given_up)
 {

@@ -5,8 +5,8 @@
  * A change is one create-only PUT: the object of the next version, made from all of the one before,
  * so of two changes at a time one fails and the newest object always has every data key that was
  * ever used. As with heads, being the creator of a version does not mean that there is no later
- * one: the list is looked at afterwards. What is left to do after it (deleting older objects, telling a daemon) may be cut
- * short anywhere: the next change does it.
+ * one: the list is looked at afterwards. What is left to do after it (deleting older objects,
+ * telling a daemon) may be cut short anywhere: the next change does it.
  *
  * No head is made here: heads are the owner's, and one of anybody else's would end him. His next
  * one names the keys version (recover.c, checkpoint.c, volume_rekey.c).
@@ -136,7 +136,7 @@ static int put(struct keyring *kr, const struct volume_env *env, const struct fm
 	return rc ? rc : confirm(kr, &c, k, what);
 }
 
-/* ---- changes ---------------------------------------------------------------------------------- */
+/* ---- changes -------------------------------------------------------------------------------- */
 
 int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys_secret *secret,
 	     enum keys_cost cost, const char *label, uint32_t *ret_id)
