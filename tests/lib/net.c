@@ -29,7 +29,8 @@ static void fate(struct net *n, const struct store_req *r, const char *what)
 static void submit(struct store *s, struct store_req *r)
 {
 	struct net *n = container_of(s, struct net, store);
-	bool hold = r->op == STORE_PUT && n->hold[0] && !strncmp(r->name, n->hold, strlen(n->hold));
+	bool hold = r->op == n->hold_op && n->hold[0] &&
+		    !strncmp(r->name, n->hold, strlen(n->hold));
 
 	if (hold && n->hold_skip) {
 		n->hold_skip--;
@@ -78,6 +79,21 @@ static void forget(struct net *n, const char *name)
 	mem_run(n->mem);
 }
 
+/* What a DELETE is about to remove. */
+static void look_before(struct net *n, const struct store_req *r)
+{
+	const uint8_t *p;
+	size_t len;
+
+	if (r->op != STORE_DELETE)
+		return;
+	p = mem_object(n->mem, r->name, &len);
+	n->last_was_there = p;
+	memset(n->last_was, 0, sizeof(n->last_was));
+	if (p)
+		memcpy(n->last_was, p, len < sizeof(n->last_was) ? len : sizeof(n->last_was));
+}
+
 /* Carries @r out in the memory store without its owner's knowing. */
 static void reach(struct net *n, struct store_req *r)
 {
@@ -91,6 +107,7 @@ static void reach(struct net *n, struct store_req *r)
 	if (r->op == STORE_PUT && n->overwrites)
 		forget(n, r->name);
 	r->done = caught;
+	look_before(n, r);
 	store_submit(n->mem, r);
 	mem_run(n->mem);
 	if (r->op == STORE_PUT && n->says_yes && r->res == -EEXIST)
@@ -162,6 +179,7 @@ bool net_ghost(struct net *n)
 		return false;
 	g = take_ghost(n, testrand_below(n->nr_ghosts));
 	g->req.done = caught;
+	look_before(n, &g->req);
 	store_submit(n->mem, &g->req);
 	mem_run(n->mem);
 	fate(n, &g->req, g->req.res ? "ghost, refused" : "ghost, done");
@@ -202,6 +220,9 @@ static bool carry_out(struct net *n, struct store_req *r)
 		fate(n, r, "refused");
 	} else if (r->op == STORE_GET && n->refuse_gets) {
 		r->res = n->refuse_gets;
+		fate(n, r, "refused");
+	} else if (r->op == STORE_DELETE && n->refuse_deletes) {
+		r->res = n->refuse_deletes;
 		fate(n, r, "refused");
 	} else if (testrand_below(1000) < n->refuse_pm) {
 		r->res = -ETIMEDOUT;
@@ -247,7 +268,7 @@ bool net_run_get(struct net *n)
 	struct store_req *r;
 
 	list_for_each_entry(r, &n->queue, link) {
-		if (r->op != STORE_GET)
+		if (r->op != STORE_GET && r->op != STORE_LIST)
 			continue;
 		list_del(&r->link);
 		n->queued--;
@@ -285,7 +306,7 @@ bool net_release_gets(struct net *n)
 	unsigned int nr = 0;
 
 	list_for_each_entry_safe(r, tmp, &n->held, link) {
-		if (r->op != STORE_GET)
+		if (r->op != STORE_GET && r->op != STORE_LIST)
 			continue;
 		list_del(&r->link);
 		list_add_tail(&r->link, &n->queue);

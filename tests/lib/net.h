@@ -19,11 +19,14 @@ struct net {
 	unsigned int queued, nr_held;
 	unsigned int refuse_pm;		/* per mille of requests that fail unseen */
 	unsigned int lose_pm;		/* per mille that are done, and fail all the same */
-	char hold[64];			/* PUTs of names that begin so are held ("" = none) ... */
+	/* PUTs, or what hold_op says, of names that begin so are held ("" = none) ... */
+	char hold[64];
+	enum store_op hold_op;
 	unsigned int hold_skip;		/* ... but for so many first ones */
 	bool die_drops;			/* net_die(): nothing reaches the store */
 	int refuse_puts;		/* every PUT fails so (0 = not) */
 	int refuse_gets;
+	int refuse_deletes;
 	/* the store takes a create of a name that is there: and keeps the old bytes, or the new */
 	bool says_yes, overwrites;
 	unsigned int puts, gets, lists, deletes;	/* that reached the store */
@@ -43,6 +46,8 @@ struct net {
 	char last_name[STORE_NAME_MAX];
 	uint32_t last_tag;
 	bool last_ghost;
+	bool last_was_there;		/* DELETE: the object was */
+	uint8_t last_was[64];		/* its first bytes */
 	/* each request's fate, for a trace */
 	void (*fate)(void *ctx, const struct store_req *r, const char *what);
 };
@@ -52,7 +57,7 @@ void net_init(struct net *n, struct store *mem);
 /* Carries out one request, any of those that wait. False: none waits (but some may be held). */
 bool net_run(struct net *n);
 
-/* The same of a GET, without a fault; nothing else moves. False: no GET waits. */
+/* The same of a GET or LIST, without a fault; nothing else moves. False: none waits. */
 bool net_run_get(struct net *n);
 
 /* Gives one late answer. False: there is none. */
@@ -67,7 +72,7 @@ void net_end(struct net *n);
 /* Held requests wait again. */
 void net_release(struct net *n);
 
-/* Only GETs do. False: there is none. */
+/* Only GETs and LISTs do. False: there is none. */
 bool net_release_gets(struct net *n);
 
 /*
