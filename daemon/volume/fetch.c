@@ -4,7 +4,8 @@
  *
  * Happy path: GET of one range, one worker opens each frame straight into its slot, the entries are
  * READY. Failure modes: the store fails: sio.c tries for ever, the READ waits. The object is
- * missing or short, or a frame does not authenticate: that frame is fetched once more on its own;
+ * missing: if a newer owner is there, it is his to delete, and we are superseded (rival.h). Else,
+ * or if it is short, or a frame does not authenticate: that frame is fetched once more on its own;
  * if it is damaged again its READs get -EBADMSG and a notice names object, range and place. No byte
  * of a frame is looked at before its tag was right.
  */
@@ -20,6 +21,7 @@
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/read.h"
+#include "volume/rival.h"
 #include "volume/vol.h"
 #include "volume/worker.h"
 
@@ -32,6 +34,7 @@ struct fetch {
 	uint64_t off;
 	uint32_t len;
 	struct sio *get;
+	struct rival rival; /* the object was not there */
 	uint32_t nr;
 	struct fetch_frame frames[];
 };
@@ -113,6 +116,7 @@ static void fetch_free(struct fetch *x)
 	list_del(&x->link);
 	fmt_segkey_wipe(&x->key);
 	sio_drop(x->get);
+	rival_cancel(&x->rival);
 	free(x);
 }
 
@@ -132,10 +136,11 @@ static void settle(struct fetch *x, struct fetch_frame *f)
 {
 	struct volume *v = x->v;
 
-	if (f->err && ++f->tries < FETCH_TRIES && !fetch_prepare(v, f, 1))
-		return;
-	if (f->err)
+	if (f->err && vol_serving(v)) {
+		if (++f->tries < FETCH_TRIES && !fetch_prepare(v, f, 1))
+			return;
 		damaged(v, x, f);
+	}
 	read_loaded(v, f->ent, f->err ? -EBADMSG : 0);
 }
 
@@ -172,13 +177,42 @@ static void decode_complete(struct worker_job *j)
 	volume_room(v);
 }
 
+static void decode(struct fetch *x)
+{
+	x->job.run = decode_run;
+	x->job.complete = decode_complete;
+	worker_decode(x->v, &x->job);
+}
+
+static void on_rival(struct rival *r)
+{
+	decode(r->priv);
+}
+
+/* The object is not there: whose is the volume? No memory to ask: it is fetched again. */
+static void missing(struct fetch *x)
+{
+	struct volume *v = x->v;
+
+	x->rival = (struct rival){ .v = v, .done = on_rival, .priv = x };
+	if (!rival_look(&x->rival))
+		return;
+	sio_drop(x->get);
+	x->get = NULL;
+	v->fetch_bytes -= x->len;
+	list_del(&x->link);
+	list_add(&x->link, &v->fetches);
+	volume_retry(v);
+}
+
 static void on_get(struct sio *g)
 {
 	struct fetch *x = g->priv;
 
-	x->job.run = decode_run;
-	x->job.complete = decode_complete;
-	worker_decode(x->v, &x->job);
+	if (g->res == -ENOENT && vol_serving(x->v))
+		missing(x);
+	else
+		decode(x);
 }
 
 void fetch_pump(struct volume *v)

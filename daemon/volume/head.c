@@ -57,8 +57,7 @@ static struct head_op *take(struct sio *s)
 	return op;
 }
 
-/* The version of the first name of a LIST, 0 = there is none that is a head. */
-static uint64_t first_version(const struct sio *s)
+uint64_t head_listed(const struct sio *s)
 {
 	uint64_t version;
 
@@ -70,7 +69,7 @@ static uint64_t first_version(const struct sio *s)
 static void on_list(struct sio *s)
 {
 	struct head_op *op = take(s);
-	uint64_t newest = first_version(s);
+	uint64_t newest = head_listed(s);
 	int res = s->res < 0 ? (int)s->res : newest == op->h.version ? 0 : -ESTALE;
 
 	sio_drop(s);
@@ -166,7 +165,7 @@ int head_newest(struct volume *v, uint64_t *ret_version)
 		err = (int)s->res;
 	if (!err && s->res == 0)
 		err = -ENOENT;
-	version = err ? 0 : first_version(s);
+	version = err ? 0 : head_listed(s);
 	if (!err && !version) {
 		notice_say(&v->env, NOTICE_ERR, "object %s: not a head's name",
 			   sio_entries(s)[0].name);
@@ -176,6 +175,17 @@ int head_newest(struct volume *v, uint64_t *ret_version)
 	if (!err)
 		*ret_version = version;
 	return err;
+}
+
+int head_overtaken(struct volume *v)
+{
+	uint64_t newest;
+	int err = head_newest(v, &newest);
+
+	if (err || newest == v->head.version)
+		return err;
+	notice_say(&v->env, NOTICE_ERR, "another process has attached to this volume since");
+	return -ESTALE;
 }
 
 int head_read(struct volume *v, uint64_t version, struct fmt_head *ret)

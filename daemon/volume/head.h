@@ -49,6 +49,15 @@ void head_cancel(struct head_op *op);
  */
 int head_newest(struct volume *v, uint64_t *ret_version);
 
+/* The version of the first name of a LIST of heads; 0: there is none, or it is not a head's. */
+uint64_t head_listed(const struct sio *list);
+
+/*
+ * Is there a head after ours? Then an object that we miss may have been deleted by a newer owner,
+ * and a slot that was taken may be free again. 0, -ESTALE with a notice, store errors. [waits]
+ */
+int head_overtaken(struct volume *v);
+
 /* Reads head @version. -ENOENT: it is gone meanwhile. [waits] */
 int head_read(struct volume *v, uint64_t version, struct fmt_head *ret);
 

@@ -119,18 +119,24 @@ static int take_ownership(struct volume *v, struct probe *probe)
 }
 
 /*
- * Is there a head after ours? Then an object that ours needs may have been swept away, and a slot
- * that was taken may be free again. [waits]
+ * Image and log up to our fence. What is missing there, or contradicts the rest, may be so because
+ * a newer owner has deleted objects that our image, but not his, needs. [waits]
  */
-static int check_newest(struct volume *v)
+static int load(struct volume *v, struct replay *walk)
 {
-	uint64_t newest;
-	int err = head_newest(v, &newest);
+	int err = image_load(v, &v->head);
 
-	if (err || newest == v->head.version)
-		return err;
-	notice_say(&v->env, NOTICE_ERR, "another process has attached to this volume since");
-	return -ESTALE;
+	if (!err)
+		err = replay_walk(v, walk);
+	/*
+	 * Our fence may have come late, into a slot that another owner has applied and done away
+	 * with: then there is a head after ours.
+	 */
+	if (!err)
+		return head_overtaken(v);
+	if ((err == -ENOENT || err == -ENODATA || err == -EBADMSG) && head_overtaken(v) == -ESTALE)
+		return -ESTALE;
+	return err == -ENOENT ? -ENODATA : err;
 }
 
 /* ---- adoption -------------------------------------------------------------------------------- */
@@ -326,19 +332,9 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 		lease_cancel(v);
 	}
 	if (!err)
-		err = image_load(v, &v->head);
-	if (err == -ENOENT && v->epoch && check_newest(v) == -ESTALE)
-		err = -ESTALE;
-	if (!err)
-		err = replay_walk(v, &walk);
-	/*
-	 * Our fence may have come late, into a slot that another owner has applied and done away
-	 * with: then there is a head after ours.
-	 */
-	if (!err)
-		err = check_newest(v);
+		err = load(v, &walk);
 	if (err)
-		return err == -ENOENT && v->epoch ? -ENODATA : err;
+		return err;
 	v->last_wno = v->committed_wno;
 	v->next_wno = walk.resume_wno;
 	v->own_wno = walk.resume_wno;

@@ -26,6 +26,7 @@
 #include "format/fmt_seg.h"
 #include "volume/batch.h"
 #include "volume/contact.h"
+#include "volume/head.h"
 #include "volume/journal.h"
 #include "volume/jreplay.h"
 #include "volume/keys.h"
@@ -358,6 +359,10 @@ static int check_gap(struct walk *w)
 	if (!err)
 		return -EEXIST;
 	if (err != -ENOENT)
+		return err;
+	/* or deleted, by a newer owner */
+	err = head_overtaken(w->v);
+	if (err)
 		return err;
 	return complain(w, "missing, though the log went on behind it: it was lost", -ENODATA);
 }

@@ -18,6 +18,7 @@
 #include "lib/run.h"
 #include "lib/testrand.h"
 #include "store/mem.h"
+#include "volume/checkpoint.h"
 #include "volume/vol.h"
 
 #define SIZE (RUN_BLOCKS * 4096ull)
@@ -301,6 +302,70 @@ static void test_head_behind(void **state)
 	model_free(&m);
 }
 
+/*
+ * Who was superseded and does not know it reads what a later owner has deleted: he finds out, and
+ * it is no damage.
+ */
+static void test_read_of_deleted(void **state)
+{
+	char name[FMT_NAME_MAX];
+	struct volume_stats s;
+	struct vol a, b;
+	uint8_t buf[4096];
+
+	(void)state;
+	vol_init(&a, 16, 1, SIZE);
+	assert_int_equal(vol_attach(&a, false), 0);
+	fmt_name_seg(name, a.v->next_seq);
+	assert_int_equal(vol_write(&a, 0, 0, 1, 1), 0);
+	assert_int_equal(vol_flush(&a), 0);
+	vol_settle(&a);
+	vol_share(&b, &a);
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(mem_drop(a.mem, name), 0);
+	assert_int_equal(vol_read(&a, 0, 0, 1, buf), -EIO);
+	assert_true(a.superseded);
+	volume_get_stats(a.v, &s);
+	assert_int_equal(s.corrupt_frames, 0);
+	/* to the owner it is damage */
+	assert_int_equal(vol_read(&b, 0, 0, 1, buf), -EBADMSG);
+	assert_false(b.superseded);
+	vol_end(&b);
+	vol_end(&a);
+}
+
+/* A newer head that a checkpoint of our own has just made is no rival's. */
+static void test_missing_while_saving(void **state)
+{
+	char name[FMT_NAME_MAX];
+	uint8_t buf[4096];
+	struct vol w;
+
+	(void)state;
+	vol_init(&w, 17, 1, SIZE);
+	assert_int_equal(vol_attach(&w, false), 0);
+	fmt_name_seg(name, w.v->next_seq);
+	assert_int_equal(vol_write(&w, 0, 0, 1, 1), 0);
+	assert_int_equal(vol_flush(&w), 0);
+	vol_settle(&w);
+	assert_int_equal(mem_drop(w.mem, name), 0);
+	/* the head gets there, and is not looked for yet */
+	snprintf(w.net.hold, sizeof(w.net.hold), "head/");
+	w.net.hold_op = STORE_LIST;
+	assert_int_equal(checkpoint_start(w.v, false), 0);
+	vol_settle(&w);
+	assert_int_equal(w.net.nr_held, 1);
+	w.net.hold[0] = 0;
+	assert_int_equal(vol_read(&w, 0, 0, 1, buf), -EBADMSG);
+	assert_false(w.superseded);
+	assert_non_null(w.v->ckpt);
+	net_release(&w.net);
+	vol_settle(&w);
+	assert_null(w.v->ckpt);
+	assert_int_equal(w.v->ckpt_res, 0);
+	vol_end(&w);
+}
+
 static int (*real_wait)(void *ctx, const bool *done);
 static struct vol *late_owner, *late_successor;
 
@@ -406,6 +471,8 @@ int main(void)
 		cmocka_unit_test(test_foreign_object),
 		cmocka_unit_test(test_foreign_head),
 		cmocka_unit_test(test_head_behind),
+		cmocka_unit_test(test_read_of_deleted),
+		cmocka_unit_test(test_missing_while_saving),
 		cmocka_unit_test(test_late_fence),
 		cmocka_unit_test(test_attach_overtaken),
 	};
