@@ -7,7 +7,8 @@
  * the runs, of the manifest, of the head, one after the other. The state that the manifest's runs
  * tell together is exactly the one at replay_from. Once the head is there and is the newest, what
  * only manifests before the previous one name is deleted: nobody who has listed the newest head or
- * the one before needs it.
+ * the one before needs it. So are segments of which this image, not today's map, needs nothing
+ * (dead.h).
  *
  * Failure modes: no memory: given up, tried again when the next segment is applied; what has
  * changed since the newest manifest is still listed. The store fails: sio.c tries for ever. A
@@ -24,6 +25,7 @@
 #include "base/clock.h"
 #include "base/exec.h"
 #include "volume/commit.h"
+#include "volume/dead.h"
 #include "volume/head.h"
 #include "volume/imgwrite.h"
 #include "volume/jreplay.h"
@@ -42,6 +44,7 @@ struct checkpoint {
 	bool clean;
 	uint64_t since; /* volume.segments_since before it */
 	uint32_t gen;
+	uint32_t nr_gone; /* whose records all_segs leaves out */
 	int err;
 	struct imgwrite x;
 	uint32_t sent; /* of x.bodies */
@@ -114,7 +117,10 @@ static void on_head(struct head_op *op)
 	basemap_saved(v, m->last_wno);
 	if (c->x.all_extents) /* and all of that is in memory */
 		runs_free(&v->runs);
+	v->segs.nr_gone -= c->nr_gone;
+	v->segs.nr_dropped += c->nr_gone;
 	sweep_start(v);
+	dead_add(v, c->x.dead, c->x.nr_dead);
 	end(c, 0);
 	checkpoint_due(v);
 }
@@ -139,6 +145,8 @@ static void make_head(struct checkpoint *c)
 	h->replay_from = m->replay_from;
 	memcpy(h->chain, m->chain, sizeof(h->chain));
 	h->last_wno = m->last_wno;
+	if (h->floor < c->x.floor)
+		h->floor = c->x.floor;
 	h->created_us = m->created_us;
 	c->head.v = v;
 	c->head.done = on_head;
@@ -202,7 +210,10 @@ static void complete(struct exec_work *w)
 	c->x.leaves = NULL;
 	for (i = 0; i < c->x.nr; i++)
 		c->mem += c->x.bodies[i].cap;
+	c->mem += c->x.cap_dead * sizeof(*c->x.dead);
 	v->ckpt_bytes += c->mem;
+	if (!c->err)
+		c->err = dead_reserve(v, c->x.nr_dead);
 	if (c->err) {
 		if (c->err != -ENOMEM)
 			notice_say(&v->env, NOTICE_ERR, "the map cannot be written: %s",
@@ -211,8 +222,10 @@ static void complete(struct exec_work *w)
 	} else {
 		put_next(c);
 	}
-	if (vol_serving(v))
+	if (vol_serving(v)) {
+		dead_pump(v);
 		commit_apply(v);
+	}
 }
 
 /*
@@ -286,7 +299,10 @@ static int plan(struct checkpoint *c)
 	memcpy(m->chain, v->replay_chain, sizeof(m->chain));
 	c->x.v = v;
 	c->x.all_extents = outgrown(v, FMT_RUN_EXTENTS, c->clean) && all_there(v, c->clean);
-	c->x.all_segs = outgrown(v, FMT_RUN_SEGMENTS, c->clean);
+	c->x.all_segs = outgrown(v, FMT_RUN_SEGMENTS, c->clean) || (!c->clean && dead_outgrown(v));
+	c->nr_gone = c->x.all_segs ? v->segs.nr_gone : 0;
+	/* what was lost may be repaired with what is older */
+	c->x.reap = !v->leaves.lost;
 	m->runs = calloc(img->nr_runs + 1, sizeof(*m->runs));
 	if (!m->runs)
 		return -ENOMEM;

@@ -161,14 +161,13 @@ static int apply_batch(struct volume *v, struct batch *b)
 			return err;
 		b->seg_index = v->segs.nr - 1;
 	}
-	/* one that was replayed has been in the table for long, but in no manifest */
-	v->segs.ents[b->seg_index].changed = v->segs.gen;
 	while (b->nr_applied < b->nr_pieces) {
 		err = apply_piece(v, b, &b->pieces[b->nr_applied], b->seg_index);
 		if (err)
 			return err;
 		b->nr_applied++;
 	}
+	segtab_applied(&v->segs, b->seg_index);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "format/fmt_name.h"
 #include "volume/codec.h"
+#include "volume/dead.h"
 #include "volume/jfetch.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
@@ -35,6 +36,7 @@ struct fetch {
 	uint32_t len;
 	struct sio *get;
 	struct rival rival; /* the object was not there */
+	uint32_t seg; /* index in the table */
 	uint32_t nr;
 	struct fetch_frame frames[];
 };
@@ -73,6 +75,7 @@ static struct fetch *plan(struct volume *v, const struct fetch_frame *f, uint32_
 	if (!x)
 		return NULL;
 	x->v = v;
+	x->seg = f->ent->seg;
 	x->nr = n;
 	memcpy(x->frames, f, n * sizeof(*f));
 	x->off = f->f.off;
@@ -118,6 +121,21 @@ static void fetch_free(struct fetch *x)
 	sio_drop(x->get);
 	rival_cancel(&x->rival);
 	free(x);
+}
+
+static bool any_of(const struct list_head *fetches, uint32_t seg)
+{
+	const struct fetch *x;
+
+	list_for_each_entry(x, fetches, link)
+		if (x->seg == seg)
+			return true;
+	return false;
+}
+
+bool fetch_wants(const struct volume *v, uint32_t seg)
+{
+	return any_of(&v->fetching, seg) || any_of(&v->fetches, seg);
 }
 
 static void damaged(struct volume *v, const struct fetch *x, const struct fetch_frame *f)
@@ -174,6 +192,7 @@ static void decode_complete(struct worker_job *j)
 		settle(x, &x->frames[i]);
 	fetch_free(x);
 	fetch_pump(v);
+	dead_pump(v); /* it may have waited for this */
 	volume_room(v);
 }
 

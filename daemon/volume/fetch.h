@@ -6,6 +6,7 @@
 #ifndef VOLUME_FETCH_H
 #define VOLUME_FETCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "format/fmt_frame.h"
@@ -32,6 +33,9 @@ int fetch_prepare(struct volume *v, struct fetch_frame *frames, uint32_t n);
 
 /* Starts planned GETs as far as memory allows. */
 void fetch_pump(struct volume *v);
+
+/* Is a frame of segment @seg (index in the table) being fetched, or about to be? */
+bool fetch_wants(const struct volume *v, uint32_t seg);
 
 /* Frees all fetches, and what READs that wait for them have allocated: before the volume goes. */
 void fetch_free_all(struct volume *v);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "format/fmt_name.h"
+#include "volume/dead.h"
 #include "volume/keys.h"
 #include "volume/notice.h"
 #include "volume/vol.h"
@@ -105,8 +106,7 @@ static int load_segrecs(struct volume *v, const struct fmt_run_index *x, const u
 		err = fmt_run_segrecs_open(recs, x, i, object + b->off, b->len,
 					   keys_get(v->kr, KEYS_RUN));
 		for (k = 0; k < b->count && !err; k++)
-			err = recs[k].gc || recs[k].flags ? -EPROTONOSUPPORT :
-							    segtab_load(&v->segs, &recs[k]);
+			err = recs[k].gc ? -EPROTONOSUPPORT : segtab_load(&v->segs, &recs[k]);
 		free(recs);
 	}
 	return err;
@@ -203,6 +203,10 @@ int image_load(struct volume *v, const struct fmt_head *h)
 	complain(v, name, err);
 	if (!err)
 		err = load_runs(v, &m);
+	if (!err) {
+		err = dead_load(v);
+		complain(v, name, err);
+	}
 	v->leaves.complete = !v->runs.nr;
 	v->mapped_blocks = m.mapped_blocks;
 	v->image[0] = (struct vol_image){ m.version, m.id, m.runs, m.nr_runs };

@@ -5,7 +5,8 @@
  * Happy path: the changed leaves are sorted; of each, the extents and zeroes that are younger than
  * the newest manifest go into a run of level 0, which overrides older runs; the same with the
  * records of segments. Or everything of a kind goes into runs of level 1, which take the place of
- * all others. Failure modes: no memory; the caller tries again later.
+ * all others. A segment of which the image needs nothing is called deleted; once it is gone, level
+ * 1 leaves its record out. Failure modes: no memory; the caller tries again later.
  */
 #include "volume/imgwrite.h"
 
@@ -183,16 +184,44 @@ static int add_all(struct imgwrite *x)
 	return err;
 }
 
+/* Segment @i of the table is deleted as of this image. */
+static int add_dead(struct imgwrite *x, uint32_t i, struct fmt_segrec *rec)
+{
+	if (x->nr_dead == x->cap_dead) {
+		uint32_t cap = x->cap_dead ? 2 * x->cap_dead : 64;
+		uint32_t *p = realloc(x->dead, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		x->dead = p;
+		x->cap_dead = cap;
+	}
+	x->dead[x->nr_dead++] = i;
+	x->floor = rec->seq + 1;
+	rec->flags |= FMT_SEGREC_DELETED;
+	return 0;
+}
+
 static int add_segs(struct imgwrite *x)
 {
 	const struct segtab *t = &x->v->segs;
-	uint32_t i;
+	uint32_t i, nr = 0;
 	int err = 0;
 
 	/* those from replay_from on are not in the map yet, and are replayed once more */
-	for (i = 0; i < t->nr && t->ents[i].rec.seq < x->m.replay_from && !err; i++)
-		if (x->all_segs || segtab_changed(t, i))
-			err = add(x, FMT_RUN_SEGMENTS, x->all_segs, &t->ents[i].rec);
+	while (nr < t->nr && t->ents[nr].rec.seq < x->m.replay_from)
+		nr++;
+	for (i = 0; i < nr && !err; i++) {
+		const struct segtab_ent *e = &t->ents[i];
+		struct fmt_segrec rec = e->rec;
+		bool dies = x->reap && segtab_dead(e) && !(rec.flags & FMT_SEGREC_DELETED);
+
+		if (dies)
+			err = add_dead(x, i, &rec);
+		/* the last one stays: its epoch says who has written (recover.c) */
+		if (!err && (x->all_segs ? !e->gone || i == nr - 1 : dies || segtab_changed(t, i)))
+			err = add(x, FMT_RUN_SEGMENTS, x->all_segs, &rec);
+	}
 	return err;
 }
 
@@ -228,5 +257,6 @@ void imgwrite_free(struct imgwrite *x)
 	free(x->bodies);
 	free(x->names);
 	free(x->m.runs);
+	free(x->dead);
 	free(x->leaves);
 }

@@ -23,6 +23,9 @@ struct volume;
  * struct imgwrite - one image in the making
  * @v, @leaves, @nr_leaves, @all_extents, @all_segs: set by the caller; @leaves is owned
  * @m:		set but for runs: the caller has put those that stay there, in memory that is owned
+ * @reap:	set by the caller: segments without a live block may be called deleted
+ * @dead, @nr_dead: those that are from here on: indices in the segment table
+ * @floor:	behind the last of them
  * @hash:	of the manifest
  * @bodies, @names: the new objects: runs, and last the manifest
  */
@@ -31,6 +34,10 @@ struct imgwrite {
 	struct basemap_leaf *leaves;
 	uint64_t nr_leaves;
 	bool all_extents, all_segs;
+	bool reap;
+	uint32_t *dead;
+	uint32_t nr_dead, cap_dead;
+	uint64_t floor;
 	struct fmt_manifest m;
 	uint8_t hash[32];
 	struct buf *bodies;

@@ -9,6 +9,7 @@
 #include "volume/leafload.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,8 +266,11 @@ static int put_lost(struct leafload *l, struct emap_dev *d, const struct fmt_run
 			return err;
 	}
 	if (!l->lost) {
-		l->bad = (struct leafload_bad){ x->ref.version, x->ref.id, x->blocks[i].off,
-						x->blocks[i].len, why };
+		l->bad = (struct leafload_bad){ .version = x->ref.version,
+						.id = x->ref.id,
+						.off = x->blocks[i].off,
+						.len = x->blocks[i].len,
+						.why = why };
 		l->lost = true;
 	}
 	return 0;
@@ -321,36 +325,61 @@ static void drop_parts(struct leafload *l)
 static void complain(const struct leafload *l)
 {
 	const struct leafload_bad *b = &l->bad;
-	char name[FMT_NAME_MAX];
+	char name[FMT_NAME_MAX], range[64] = "";
 
-	fmt_name_run(name, b->version, b->id);
-	notice_say(
-		&l->v->env, NOTICE_ERR,
-		"object %s bytes %llu+%u: %s; some of device %u blocks %llu to %llu cannot be read",
-		name, (unsigned long long)b->off, b->len,
-		b->why == -ENOENT	   ? "the object is missing" :
-		b->why == -ENODATA	   ? "the object is too short" :
-		b->why == -EPROTONOSUPPORT ? "made by a later version" :
-					     "damaged",
-		l->dev, (unsigned long long)l->no[0] << EMAP_LEAF_SHIFT,
-		(unsigned long long)((l->no[l->nr - 1] + 1) << EMAP_LEAF_SHIFT) - 1);
+	if (b->seq) {
+		fmt_name_seg(name, b->seq);
+	} else {
+		fmt_name_run(name, b->version, b->id);
+		snprintf(range, sizeof(range), " bytes %llu+%u", (unsigned long long)b->off,
+			 b->len);
+	}
+	notice_say(&l->v->env, NOTICE_ERR,
+		   "object %s%s: %s; some of device %u blocks %llu to %llu cannot be read", name,
+		   range,
+		   b->why == -ESTALE	      ? "the map names it, though it was deleted" :
+		   b->why == -ENOENT	      ? "the object is missing" :
+		   b->why == -ENODATA	      ? "the object is too short" :
+		   b->why == -EPROTONOSUPPORT ? "made by a later version" :
+						"damaged",
+		   l->dev, (unsigned long long)l->no[0] << EMAP_LEAF_SHIFT,
+		   (unsigned long long)((l->no[l->nr - 1] + 1) << EMAP_LEAF_SHIFT) - 1);
+}
+
+/* 0: segment @seq, whose index in the table is @seg (~0: there is none), may hold frame *e. */
+static int check_place(const struct volume *v, uint64_t seq, uint32_t seg, const struct emap_ext *e)
+{
+	const struct fmt_segrec *r;
+
+	if (seg == ~0u)
+		return seq < v->head.floor ? -ESTALE : -ENOENT;
+	r = &v->segs.ents[seg].rec;
+	if (r->flags & FMT_SEGREC_DELETED)
+		return -ESTALE;
+	return (uint64_t)e->pos + e->stored > r->object_len ? -ENODATA : 0;
 }
 
 /* Segments by number become those of the table; what lies in none that there is, is lost. */
 static void settle(struct leafload *l, struct emap_leaf *leaf)
 {
-	const struct segtab *t = &l->v->segs;
+	const struct volume *v = l->v;
 	uint32_t i, seg;
+	int err;
 
 	for (i = 0; i < leaf->nr; i++) {
 		struct emap_ext *e = &leaf->ext[i];
+		uint64_t seq;
 
 		if (e->kind != EMAP_FRAME)
 			continue;
-		seg = segtab_find(t, l->seqs[e->owner]);
-		if (seg == ~0u || (uint64_t)e->pos + e->stored > t->ents[seg].rec.object_len) {
+		seq = l->seqs[e->owner];
+		seg = segtab_find(&v->segs, seq);
+		err = check_place(v, seq, seg, e);
+		if (err) {
 			e->kind = EMAP_LOST;
 			l->map.blocks -= e->nblocks;
+			if (!l->lost)
+				l->bad = (struct leafload_bad){ .seq = seq, .why = err };
 			l->lost = true;
 			continue;
 		}

@@ -19,8 +19,9 @@ struct leafload_part {
 	struct sio *get;
 };
 
-/* The first block of a run that could not be had. */
+/* The first block of a run that could not be had; or a segment that it names, and that is not. */
 struct leafload_bad {
+	uint64_t seq;			/* 0: it is the block */
 	uint64_t version, id, off;
 	uint32_t len;
 	int why;

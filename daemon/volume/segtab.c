@@ -60,6 +60,37 @@ int segtab_append(struct segtab *t, const struct fmt_segrec *rec)
 	return 0;
 }
 
+/* After anything that it follows from has changed. */
+static void account_dead(struct segtab *t, struct segtab_ent *e)
+{
+	bool dead = e->applied && segtab_dead(e) && !e->gone;
+
+	if (dead == e->dead)
+		return;
+	e->dead = dead;
+	t->dead_bytes += dead ? e->rec.object_len : -e->rec.object_len;
+}
+
+void segtab_applied(struct segtab *t, uint32_t i)
+{
+	struct segtab_ent *e = &t->ents[i];
+
+	e->applied = true;
+	/* one that was replayed has been in the table for long, but in no manifest */
+	e->changed = t->gen;
+	account_dead(t, e);
+}
+
+void segtab_gone(struct segtab *t, uint32_t i)
+{
+	struct segtab_ent *e = &t->ents[i];
+
+	e->gone = true;
+	t->stored_bytes -= e->rec.object_len;
+	t->nr_gone++;
+	account_dead(t, e);
+}
+
 /* Where segment @seq is, or would be. */
 static uint32_t lower(const struct segtab *t, uint64_t seq)
 {
@@ -86,6 +117,7 @@ int segtab_load(struct segtab *t, const struct fmt_segrec *rec)
 		e = &t->ents[at];
 		t->stored_bytes -= e->rec.object_len;
 		t->live_bytes -= e->rec.live_bytes;
+		t->dead_bytes -= e->dead ? e->rec.object_len : 0;
 	} else {
 		err = grow(t);
 		if (err)
@@ -94,9 +126,10 @@ int segtab_load(struct segtab *t, const struct fmt_segrec *rec)
 		memmove(e + 1, e, (t->nr - at) * sizeof(*e));
 		t->nr++;
 	}
-	*e = (struct segtab_ent){ .rec = *rec };
+	*e = (struct segtab_ent){ .rec = *rec, .applied = true };
 	t->stored_bytes += rec->object_len;
 	t->live_bytes += rec->live_bytes;
+	account_dead(t, e);
 	return 0;
 }
 
@@ -155,6 +188,27 @@ static uint32_t frame_live(struct emap_dev *d, uint64_t lba, const struct emap_e
 	return live;
 }
 
+/*
+ * A manifest's word was not true: the segment is kept for good. The next manifest says that all of
+ * it lives, which is no less than what does: who attaches then must not take it for dead either.
+ */
+static void keep(struct segtab *t, struct segtab_ent *s)
+{
+	uint64_t frames =
+		s->rec.object_len - FMT_SEG_HDR_LEN - s->rec.table_len - FMT_SEG_FOOTER_LEN;
+
+	s->unsure = true;
+	s->rec.flags = 0;
+	if (s->gone) {
+		/* too late; reads of it will say so, and the volume can be attached */
+		s->gone = false;
+		t->stored_bytes += s->rec.object_len;
+	}
+	t->live_bytes += frames - s->rec.live_bytes;
+	s->rec.live_blocks = s->rec.data_blocks;
+	s->rec.live_bytes = frames;
+}
+
 /* The live blocks of e's frame go from @before to @after. */
 static void change(struct segtab *t, const struct emap_ext *e, uint32_t before, uint32_t after)
 {
@@ -162,14 +216,16 @@ static void change(struct segtab *t, const struct emap_ext *e, uint32_t before, 
 	uint64_t less = part(e, before), more = part(e, after);
 
 	s->changed = t->gen;
-	if (s->rec.live_blocks < before || s->rec.live_bytes < less) {
-		/* a manifest's word that was not true: the segment is kept for good */
-		s->unsure = true;
+	if (s->unsure)
 		return;
+	if (s->rec.live_blocks < before || s->rec.live_bytes < less) {
+		keep(t, s);
+	} else {
+		s->rec.live_blocks += after - before;
+		s->rec.live_bytes += more - less;
+		t->live_bytes += more - less;
 	}
-	s->rec.live_blocks += after - before;
-	s->rec.live_bytes += more - less;
-	t->live_bytes += more - less;
+	account_dead(t, s);
 }
 
 uint32_t segtab_overwrite(struct segtab *t, struct emap_dev *d, uint64_t lba, uint32_t n,
@@ -236,6 +292,7 @@ int segtab_check(const struct segtab *t, struct emap *base, bool exact)
 	uint64_t *blocks = calloc(t->nr + 1, sizeof(*blocks)), sum = 0;
 	struct ref *r = collect(base, &n);
 	uint32_t frame_blocks = 0, k;
+	uint64_t dead = 0, stored = 0;
 	int bad = !r || !bytes || !blocks;
 
 	for (i = 0; i < n && !bad; i++) {
@@ -253,11 +310,15 @@ int segtab_check(const struct segtab *t, struct emap *base, bool exact)
 		const struct fmt_segrec *s = &t->ents[k].rec;
 
 		sum += s->live_bytes;
+		dead += t->ents[k].dead ? s->object_len : 0;
+		stored += t->ents[k].gone ? 0 : s->object_len;
 		bad = s->live_blocks < blocks[k] || s->live_bytes < bytes[k] ||
-		      (exact && (s->live_blocks != blocks[k] || s->live_bytes != bytes[k]));
+		      ((s->flags & FMT_SEGREC_DELETED) && blocks[k]) ||
+		      (exact && !t->ents[k].unsure &&
+		       (s->live_blocks != blocks[k] || s->live_bytes != bytes[k]));
 	}
 	free(r);
 	free(bytes);
 	free(blocks);
-	return bad || sum != t->live_bytes;
+	return bad || sum != t->live_bytes || dead != t->dead_bytes || stored != t->stored_bytes;
 }

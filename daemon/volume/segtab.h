@@ -21,20 +21,30 @@ struct emap_ext;
 
 /**
  * struct segtab_ent - a segment
- * @rec:	as in the manifest; live_blocks and live_bytes are kept up to date
+ * @rec:	as in the manifest; live_blocks and live_bytes are kept up to date. DELETED: the
+ *      	newest manifest says so (dead.h)
  * @changed:	segtab.gen when it last changed
- * @unsure:	more of it has died than was said to live: the counts say nothing
+ * @unsure:	more of it has died than was said to live: the counts say nothing, and it is kept
+ * @applied:	all of it has been in the base map
+ * @dead:	counted in segtab.dead_bytes
+ * @gone:	DELETED, and the store has said that the object is no more
  */
 struct segtab_ent {
 	struct fmt_segrec rec;
 	uint32_t changed;
 	bool unsure;
+	bool applied;
+	bool dead;
+	bool gone;
 };
 
 struct segtab {
 	struct segtab_ent *ents;
 	uint32_t nr, cap;
-	uint64_t live_bytes, stored_bytes;
+	uint64_t live_bytes, stored_bytes; /* stored: but for those that are gone */
+	uint64_t dead_bytes;		/* stored in segments without a live block */
+	uint32_t nr_gone;		/* whose records a rewriting of the table would drop */
+	uint32_t nr_dropped;		/* whose records are in no manifest any more */
 	uint64_t heap_bytes;
 	uint32_t gen;			/* of the checkpoint that will hold what changes now ... */
 	uint32_t saved_gen;		/* ... of the newest one that is durable */
@@ -57,6 +67,18 @@ static inline bool segtab_changed(const struct segtab *t, uint32_t i)
 {
 	return t->ents[i].changed > t->saved_gen;
 }
+
+/* Nothing in the base map names it: with the base map frozen, the image that is being written. */
+static inline bool segtab_dead(const struct segtab_ent *e)
+{
+	return !e->rec.live_blocks && !e->unsure;
+}
+
+/* All entries of segment @i are in the base map: from here on it may be dead. */
+void segtab_applied(struct segtab *t, uint32_t i);
+
+/* The object of segment @i, which is DELETED, is no more. */
+void segtab_gone(struct segtab *t, uint32_t i);
 
 /* The record of a segment whose header was opened or made. */
 void segtab_rec(struct fmt_segrec *ret, const struct fmt_seg *s);

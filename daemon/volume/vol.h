@@ -26,6 +26,8 @@
  *  V9 with all leaves known and nothing lost, the segments' counts and mapped_blocks are what a
  *  scan of
  *     the base map finds; else they are no less.
+ *  V10 nothing in the base map is in a segment that is DELETED (dead.h); segtab.dead_bytes and
+ *     stored_bytes are sums over the table.
  */
 #ifndef VOLUME_VOL_H
 #define VOLUME_VOL_H
@@ -38,6 +40,7 @@
 #include "volume/arena.h"
 #include "volume/basemap.h"
 #include "volume/cache.h"
+#include "volume/dead.h"
 #include "volume/emap.h"
 #include "volume/leaves.h"
 #include "volume/pace.h"
@@ -108,6 +111,7 @@ struct volume {
 
 	struct emap base, overlay;
 	struct segtab segs;
+	struct dead dead;		/* segments that are to be deleted */
 	struct runs runs;		/* what the base map is loaded from ... */
 	struct leaves leaves;		/* ... leaf by leaf */
 	uint64_t mapped_blocks;		/* with data, in the base map, loaded or not */

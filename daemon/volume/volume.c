@@ -15,6 +15,7 @@
 #include "volume/codec.h"
 #include "volume/commit.h"
 #include "volume/contact.h"
+#include "volume/dead.h"
 #include "volume/fetch.h"
 #include "volume/journal.h"
 #include "volume/keys.h"
@@ -200,6 +201,7 @@ int volume_recover(struct volume *v, struct volume_recovery *ret)
 	lease_begin(v);
 	volume_pump(v);
 	commit_apply(v); /* what was replayed */
+	dead_pump(v);
 	checkpoint_prepare(v);
 	return 0;
 }
@@ -375,6 +377,7 @@ void volume_tick(struct volume *v)
 	seen_tick(v);
 	if (clock_mono_us(v->env.clock) >= pace_deadline(v))
 		volume_room(v);
+	dead_tick(v);
 	volume_pump(v);
 }
 
@@ -394,6 +397,9 @@ uint64_t volume_deadline_us(const struct volume *v)
 	if (age < at)
 		at = age;
 	age = pace_deadline(v);
+	if (age < at)
+		at = age;
+	age = dead_deadline(v);
 	if (age < at)
 		at = age;
 	return v->retry_us < at ? v->retry_us : at;
@@ -472,6 +478,11 @@ int volume_detach(struct volume *v)
 	while (!err && v->sweeps)
 		if (volume_wait(v))
 			break;
+	if (!err)
+		dead_last(v);
+	while (!err && dead_busy(v))
+		if (volume_wait(v))
+			break;
 	/* the head says that the journal is clean: what it still holds is in the store */
 	if (!err && v->journal && journal_close(v->journal))
 		notice_say(&v->env, NOTICE_WARN, "the journal could not be marked as clean");
@@ -514,6 +525,7 @@ void volume_free(struct volume *v)
 		arena_free(&v->arena);
 	runs_free(&v->runs);
 	basemap_free(v);
+	dead_free(v);
 	segtab_free(&v->segs);
 	emap_free(&v->base);
 	emap_free(&v->overlay);

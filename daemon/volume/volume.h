@@ -231,7 +231,10 @@ struct volume_stats {
 	uint64_t epoch, head_version, commit_seq, next_seq;
 	uint64_t ops[IO_NR_OPS], bytes[IO_NR_OPS];
 	uint64_t mapped_bytes;			/* logical bytes that have data, committed */
-	uint64_t live_bytes, stored_bytes;	/* in segments: still referenced; all */
+	/* in segments that are in the store: still referenced; all */
+	uint64_t live_bytes, stored_bytes;
+	uint64_t dead_bytes;			/* ... in those of which nothing is */
+	uint64_t deleted_segments, deleted_bytes;	/* of those, since the start */
 	uint64_t raw_bytes_sealed, frame_bytes_sealed;	/* before and after the codec */
 	uint64_t segments_sealed, segments_committed, segments_inflight;
 	uint64_t manifests, heads;

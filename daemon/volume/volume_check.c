@@ -130,6 +130,8 @@ int volume_check(struct volume *v)
 		bad = 120 + cache_check(&v->cache);
 	if (!bad)
 		bad = basemap_check(v);
+	if (!bad && dead_check(v))
+		bad = 160 + dead_check(v);
 	if (!bad && !v->part_applied)
 		bad = check_counts(v);
 	return bad;

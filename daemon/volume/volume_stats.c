@@ -13,6 +13,7 @@ static uint64_t map_bytes(const struct volume *v)
 {
 	return v->base.bytes + v->overlay.bytes + v->segs.heap_bytes + v->dirty.bytes +
 	       v->saving.bytes + v->runs.bytes + v->leaves.bytes +
+	       v->dead.cap * sizeof(*v->dead.seg) +
 	       (v->image[0].nr_runs + v->image[1].nr_runs) * sizeof(*v->image[0].runs);
 }
 
@@ -51,6 +52,7 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 	s.mapped_bytes = v->mapped_blocks << IO_BLOCK_SHIFT;
 	s.live_bytes = v->segs.live_bytes;
 	s.stored_bytes = v->segs.stored_bytes;
+	s.dead_bytes = v->segs.dead_bytes;
 	dirty(v, &s);
 	s.cache_bytes = v->cache.used_bytes;
 	s.cache_evictions = v->cache.evictions;

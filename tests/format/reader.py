@@ -98,7 +98,8 @@ name = min(os.listdir(f"{root}/head")); b = get("head/" + name, 2)
 assert ~int(name, 16) & (1 << 64) - 1 == U("<Q", b, 40)[0]
 h = unbox(kdf(b"head"), b[:48], b[48:])
 epoch, window, flags, keysv, mver, mid, replay, last = *U("<Q", h, 8), *U("<IIQQQ", h, 32), *U("<Q", h, 96), *U("<Q", h, 120)
-chain = h[104:120]
+chain, floor = h[104:120], U("<Q", h, 128)[0]
+assert floor <= replay
 print(f"head {U('<Q', h)[0]}, epoch {epoch}, {'clean' if flags & 1 else 'in use'}, manifest {mver}, wno {last}, replay from {replay}")
 b = get(f"manifest/{mver:016x}/{mid:016x}", 3); assert H(b, 32) == h[64:96]
 m = unbox(kdf(b"manifest"), b[:56], b[56:]); pos = 96; devs, runs = {}, []
@@ -107,7 +108,7 @@ while pos < len(m):
     if typ == 1: devs = {U("<I", s, i)[0]: (text(s[i + 8:i + 72]), U("<Q", s, i + 72)[0]) for i in range(0, n, 96)}
     elif typ == 2: runs = [s[i:i + 128] for i in range(0, n, 128)]
     else: assert not flags & 1, f"section {typ}"
-image, segs = {}, {}        # (device, LBA) -> (object's name, offset, stored, frame's first LBA, blocks, codec, block)
+image, segs, deleted = {}, {}, 0    # (device, LBA) -> (object's name, offset, stored, frame's first LBA, blocks, codec, block)
 for r in runs:
     rver, rid, kind, _, _, ilen, _ = U("<QQBBHIQ", r); ioff, = U("<Q", r, 64)
     b = get(f"run/{rver:016x}/{rid:016x}", 4); assert H(b, 32) == r[32:64]
@@ -117,9 +118,13 @@ for r in runs:
         dev = end = birth = seq = fend = 0
         for i in range(n):
             if kind == 2:
-                gc, q, ep, gen = U("<B7xQQI", t, 144 * i)
+                gc, flags, q, ep, gen = U("<B3xIQQI", t, 144 * i)
                 key = mac(data_keys[gen], t[144 * i + 88:144 * i + 120] + struct.pack("<QQ", q, ep))
                 segs[seg_name(gc, q)] = (2 if gc else 1, q, ep, key)
+                if flags & 1:           # its object may be gone
+                    assert U("<I", t, 144 * i + 40)[0] == 0 and q < floor, f"segment {q}: deleted"
+                    del segs[seg_name(gc, q)]
+                    deleted += 1
                 continue
             f, d = byte(), var()
             dev, end = dev + d, 0 if d else end
@@ -130,6 +135,9 @@ for r in runs:
             seq += zig(); foff = fend + zig(); stored, at, fb = var() * 16, var(), var(); fend = foff + stored
             for j in range(blocks):
                 image[dev, lba + j] = (seg_name(f >> 1 & 1, seq), foff, stored, lba - at, fb, f >> 4, at + j)
+
+for place in image.values(): assert place[0] in segs, f"{place[0]}: needed, but not in the table"
+print(f"{len(segs)} segments, {deleted} records of deleted ones, floor {floor}")
 
 # the log behind it
 while os.path.exists(f"{root}/{(name := seg_name(0, replay))}"):
