@@ -93,9 +93,11 @@ static void print_daemon(const json_t *d)
 		       num(d, "corrupt_frames"));
 	printf("  memory:   %s of %s\n", parse_size_str(a, num(d, "memory_used")),
 	       parse_size_str(b, num(d, "memory_cap")));
-	printf("  data:     %s mapped, %s in the store\n",
-	       parse_size_str(a, num(d, "mapped_bytes")),
+	printf("  data:     %s mapped, %s in the store", parse_size_str(a, num(d, "mapped_bytes")),
 	       parse_size_str(b, num(d, "stored_bytes")));
+	if (num(d, "dead_bytes"))
+		printf(", of which %s are to be deleted", parse_size_str(a, num(d, "dead_bytes")));
+	printf("\n");
 	for (size_t i = n > STATUS_NOTICES ? n - STATUS_NOTICES : 0; i < n; i++) {
 		const json_t *x = json_array_get(notices, i);
 

@@ -134,6 +134,7 @@ json_t *report_status(struct session *s, const struct report_meta *m)
 	set_u64(j, "flushes_waiting", st.flushes_waiting);
 	set_u64(j, "mapped_bytes", st.mapped_bytes);
 	set_u64(j, "stored_bytes", st.stored_bytes);
+	set_u64(j, "dead_bytes", st.dead_bytes);
 	set_u64(j, "memory_used", st.memory_used);
 	set_u64(j, "memory_cap", st.memory_cap);
 	set_u64(j, "corrupt_frames", st.corrupt_frames);
@@ -238,6 +239,9 @@ static const struct {
 	STAT(mapped_bytes),
 	STAT(live_bytes),
 	STAT(stored_bytes),
+	STAT(dead_bytes),
+	STAT(deleted_segments),
+	STAT(deleted_bytes),
 	STAT(raw_bytes_sealed),
 	STAT(frame_bytes_sealed),
 	STAT(segments_sealed),
