@@ -28,7 +28,7 @@ void host_faults(struct host *h, bool on)
 	n->ghost_pm = on ? sc->ghost_pm : 0;
 	n->twice_pm = on ? sc->twice_pm : 0;
 	if (!on) {
-		n->refuse_puts = n->refuse_gets = 0;
+		n->refuse_puts = n->refuse_gets = n->refuse_deletes = 0;
 		h->outage_end = 0;
 	}
 }
@@ -91,8 +91,11 @@ uint32_t *host_stamps(struct host *h)
 	return stamps;
 }
 
-/* Checks what was found, and goes on from there. True: the kernel is told that all is there. */
-static bool found(struct host *h)
+/*
+ * Checks what was found, and goes on from there. *ret_all: the kernel is told that all is there.
+ * False: another has taken over meanwhile, and deleted what was found.
+ */
+static bool found(struct host *h, bool *ret_all)
 {
 	bool all = h->session && intact(h), mine = all || h->w.rec.adopted_entries;
 	struct branch *b = mine ? &h->br : &h->found;
@@ -103,6 +106,8 @@ static bool found(struct host *h)
 		 "h%u: told that the cache is lost, and nobody else owned the volume", h->no);
 	sim_must(all || !mine, "h%u: adopted, but not intact", h->no);
 	stamps = host_stamps(h);
+	if (!stamps)
+		return false;
 	min = all ? branch_place(b, h->w.acked) : b->m.ops;
 	sim_must(min != ~0u, "h%u: what was answered last is not of its history", h->no);
 	at = branch_prefix(b, stamps, min, b->m.ops);
@@ -116,13 +121,14 @@ static bool found(struct host *h)
 	else
 		branch_copy(&h->br, &h->found);
 	h->has_br = true;
-	return all;
+	*ret_all = all;
+	return true;
 }
 
 static void serving(struct host *h)
 {
 	struct sim *s = h->s;
-	bool all;
+	bool all = false;
 
 	h->state = HOST_SERVING;
 	s->st->attaches++;
@@ -136,7 +142,10 @@ static void serving(struct host *h)
 		host_die(h, false);
 		return;
 	}
-	all = found(h);
+	if (!found(h, &all)) {
+		host_die(h, false);
+		return;
+	}
 	if (!h->fenced) {
 		s->owner = h;
 		branch_free(&s->orphan);

@@ -3,10 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/fmt_name.h"
+#include "format/fmt_seg.h"
 #include "lib/testrand.h"
 #include "sim/sim.h"
+#include "store/mem.h"
 #include "volume/arena.h"
 #include "volume/vol.h"
+
+#define TYPE_OFF 40 /* of an object in seg/: docs/format.md */
 
 struct branch *oracle_log(struct sim *s)
 {
@@ -41,12 +46,64 @@ uint32_t *oracle_stamps(struct vol *w, uint32_t nr_devs)
 	for (dev = 0; dev < nr_devs; dev++) {
 		for (lba = 0; lba < SIM_BLOCKS; lba += IO_MAX_BLOCKS) {
 			vol_submit(&x, w, IO_READ, 0, dev, lba, IO_MAX_BLOCKS, 0);
-			assert_int_equal(vol_wait(&x), 0);
+			if (vol_wait(&x)) {
+				sim_must(w->superseded, "a READ failed: %d", x.io.res);
+				free(stamps);
+				return NULL;
+			}
 			stamp_all(w, &x, stamps + (size_t)dev * SIM_BLOCKS + lba);
 			volume_release(w->v, &x.io);
 		}
 	}
 	return stamps;
+}
+
+/* Of all segments of the newest head's image and of the log behind it the objects are there. */
+static void nothing_missing(const struct vol *other)
+{
+	char name[FMT_NAME_MAX];
+	size_t len;
+	uint32_t i;
+
+	for (i = 0; i < other->v->segs.nr; i++) {
+		const struct fmt_segrec *r = &other->v->segs.ents[i].rec;
+
+		if (r->flags & FMT_SEGREC_DELETED)
+			continue;
+		fmt_name_seg(name, r->seq);
+		sim_must(mem_object(other->mem, name, &len),
+			 "%s is gone, and the newest image does not say so", name);
+	}
+}
+
+/* The store has changed in a slot: a fence's is never free again. */
+static void on_slot(struct host *from)
+{
+	struct sim *s = from->s;
+	struct net *n = &from->w.net;
+	const uint8_t *p = n->last_was;
+	uint64_t seq;
+	size_t len;
+
+	if (fmt_name_parse_seg(n->last_name, &seq) ||
+	    (n->last_op == STORE_DELETE && !n->last_was_there))
+		return;
+	if (n->last_op == STORE_PUT)
+		p = mem_object(from->w.mem, n->last_name, &len);
+	if (seq >= s->nr_slots) {
+		s->slots = realloc(s->slots, 2 * seq + 1);
+		assert_non_null(s->slots);
+		memset(s->slots + s->nr_slots, 0, 2 * seq + 1 - s->nr_slots);
+		s->nr_slots = 2 * seq + 1;
+	}
+	if (!s->slots[seq])
+		s->slots[seq] = p[TYPE_OFF];
+	if (n->last_op == STORE_PUT)
+		return;
+	sim_must(s->slots[seq] == FMT_SEG_DATA, "h%u: %s deleted, which was a fence's", from->no,
+		 n->last_name);
+	s->deleted++;
+	s->st->deleted++;
 }
 
 /*
@@ -70,7 +127,9 @@ uint32_t oracle_store(struct sim *s)
 	other.arena_len = s->spare_len;
 	err = vol_attach(&other, false);
 	sim_must(!err, "another host could not attach: error %d, %s", err, other.notice);
+	nothing_missing(&other);
 	stamps = oracle_stamps(&other, s->sc.nr_devs);
+	sim_must(stamps, "another host: superseded");
 	sim_must(!volume_check(other.v), "another host: invariant %d", volume_check(other.v));
 	at = branch_prefix(b, stamps, min, b->m.ops);
 	sim_must(at != ~0u,
@@ -136,6 +195,7 @@ void oracle_mutated(void *ctx)
 	uint32_t i;
 
 	s->st->mutations++;
+	on_slot(from);
 	for (i = 0; i < s->sc.nr_hosts; i++)
 		s->by_others[i] += &s->h[i] != from || n->last_ghost;
 	/* what an attaching host puts there is its fence */

@@ -99,6 +99,7 @@ static void outage(struct host *h)
 
 	h->w.net.refuse_puts = testrand_below(4) ? err : 0;
 	h->w.net.refuse_gets = h->w.net.refuse_puts && testrand_below(2) ? 0 : -EIO;
+	h->w.net.refuse_deletes = h->w.net.refuse_puts;
 	h->outage_end = h->s->now + 1 + testrand_below(20000000);
 	h->noisy = true;
 	sim_trace(h->s, "h%u: outage: PUT %d GET %d for %llu us", h->no, h->w.net.refuse_puts,
@@ -202,6 +203,7 @@ static void last_life(struct host *h)
 		load_op(h);
 	flush(h);
 	stamps = host_stamps(h);
+	sim_must(stamps, "h%u: superseded at the end", h->no);
 	sim_must(branch_prefix(&h->br, stamps, h->br.m.ops, h->br.m.ops) != ~0u,
 		 "h%u: not the newest of everything", h->no);
 	free(stamps);
@@ -256,6 +258,7 @@ static void over(struct sim *s)
 	}
 	host_end(&s->h[0]);
 	branch_free(&s->orphan);
+	free(s->slots);
 	if (s->spare)
 		munmap(s->spare, s->spare_len);
 }
@@ -342,6 +345,7 @@ bool seed_run(uint64_t seed, uint64_t point, uint64_t stride, struct sim_stats *
 	over(s);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	st->seeds++;
+	st->deleted_seeds += s->deleted > 0;
 	st->sim_us += s->now;
 	st->real_us += (b.tv_sec - a.tv_sec) * 1000000ll + (b.tv_nsec - a.tv_nsec) / 1000;
 	sim_now = NULL;

@@ -51,6 +51,8 @@ static void summary(const struct sim_stats *s, uint64_t took)
 	       " kernels told intact, %" PRIu64 " told lost), %" PRIu64 " detaches, %" PRIu64
 	       " requests that outlived their sender\n",
 	       s->attaches, s->adopted, s->intact, s->lost, s->detaches, s->ghosts);
+	printf("sim: %" PRIu64 " dead segments deleted, in %" PRIu64 " of these seeds\n",
+	       s->deleted, s->deleted_seeds);
 	printf("sim: %" PRIu64 " changes of the store, looked at %" PRIu64
 	       " times from another host; %.0f s simulated in %" PRIu64 " s: %.1fx\n",
 	       s->mutations, s->checked, (double)s->sim_us / 1e6, took,

@@ -120,6 +120,7 @@ struct sim_stats {
 	uint64_t kills, kills_attach, kills_detach, power_cuts, takeovers, points;
 	uint64_t attaches, adopted, intact, lost, detaches, superseded;
 	uint64_t mutations, checked, ghosts;
+	uint64_t deleted, deleted_seeds;
 	uint64_t sim_us, real_us;
 };
 
@@ -133,6 +134,9 @@ struct sim {
 	uint32_t durable;		/* of the log: the highest that was flushed */
 	uint32_t next_id, next_life;
 	uint64_t now;
+	uint8_t *slots;			/* what was there first, 0: nothing: FMT_SEG_* */
+	uint64_t nr_slots;
+	uint64_t deleted;		/* segments */
 	uint64_t by_others[SIM_HOSTS];	/* changes of the store that are not this host's life's */
 	bool oracle;			/* look at the store after each change of it */
 	bool calm;			/* the end: no faults any more */
@@ -178,9 +182,15 @@ void load_answered(struct vol_io *x);
 struct branch *oracle_log(struct sim *s);
 /* net.mutated of a host */
 void oracle_mutated(void *ctx);
-/* The numbers of the operations that all blocks of @w's devices come from (malloc'ed). */
+/*
+ * The numbers of the operations that all blocks of @w's devices come from (malloc'ed). NULL: it
+ * turned out that it was superseded.
+ */
 uint32_t *oracle_stamps(struct vol *w, uint32_t nr_devs);
-/* What another host would find in the store, its place in the log's branch: checked. */
+/*
+ * What another host would find in the store, its place in the log's branch: checked. No object that
+ * it needs is missing.
+ */
 uint32_t oracle_store(struct sim *s);
 
 /* ---- seed.c, fail.c ---------------------------------------------------------------------- */

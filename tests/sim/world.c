@@ -40,6 +40,7 @@ static void tick_all(struct sim *s)
 		if (h->outage_end && s->now >= h->outage_end) {
 			h->outage_end = 0;
 			h->w.net.refuse_puts = h->w.net.refuse_gets = 0;
+			h->w.net.refuse_deletes = 0;
 			sim_trace(s, "h%u: the store is back", i);
 		}
 		if (awake(h) && h->w.v && volume_deadline_us(h->w.v) <= s->now)
