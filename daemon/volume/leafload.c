@@ -105,6 +105,7 @@ void leafload_free(struct leafload *l)
 	struct leaves *s = &l->v->leaves;
 	uint32_t i;
 
+	rival_cancel(&l->rival);
 	for (i = 0; i < l->nr_parts; i++)
 		sio_drop(l->parts[i].get);
 	if (l->state != LEAFLOAD_WAITING)
@@ -387,14 +388,9 @@ static void settle(struct leafload *l, struct emap_leaf *leaf)
 	}
 }
 
-static void complete(struct exec_work *w)
+/* The map is as good as it gets this time. */
+static void merged(struct leafload *l)
 {
-	struct leafload *l = container_of(w, struct leafload, work);
-	struct emap_dev *d = emap_dev(&l->map, l->dev);
-	uint32_t k;
-
-	for (k = 0; k < l->nr && !l->err; k++)
-		settle(l, emap_leaf(d, l->no[k]));
 	l->state = LEAFLOAD_MERGED;
 	if (l->err || (l->lost && !l->tries++)) {
 		emap_free(&l->map);
@@ -405,11 +401,40 @@ static void complete(struct exec_work *w)
 			volume_retry(l->v);
 			return;
 		}
-	} else if (l->lost) {
+	} else if (l->lost && vol_serving(l->v)) {
 		complain(l);
 	}
 	drop_parts(l);
 	leaves_pump(l->v);
+}
+
+static void on_rival(struct rival *r)
+{
+	merged(r->priv);
+}
+
+/* A run is missing: was it swept away by a newer owner? True: merged() comes later. */
+static bool ask(struct leafload *l)
+{
+	if (l->err || !l->lost || l->bad.seq || l->bad.why != -ENOENT || l->asked)
+		return false;
+	l->rival = (struct rival){ .v = l->v, .done = on_rival, .priv = l };
+	l->asked = !rival_look(&l->rival);
+	if (l->asked)
+		l->state = LEAFLOAD_ASKING;
+	return l->asked;
+}
+
+static void complete(struct exec_work *w)
+{
+	struct leafload *l = container_of(w, struct leafload, work);
+	struct emap_dev *d = emap_dev(&l->map, l->dev);
+	uint32_t k;
+
+	for (k = 0; k < l->nr && !l->err; k++)
+		settle(l, emap_leaf(d, l->no[k]));
+	if (!ask(l))
+		merged(l);
 }
 
 static void on_get(struct sio *g)

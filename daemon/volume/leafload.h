@@ -9,6 +9,7 @@
 #include "base/exec.h"
 #include "volume/emap.h"
 #include "volume/leaves.h"
+#include "volume/rival.h"
 
 struct sio;
 
@@ -32,11 +33,14 @@ struct leafload_bad {
  *  WAITING -------------> FETCHING -------------> MERGING ------> MERGED -----------> (freed)
  *                            ^                                      | the first time, and
  *                            +--------------------------------------+ something is damaged
+ *
+ * Between MERGING and MERGED, once, if a run is missing: ASKING whether the volume is ours still.
  */
 enum leafload_state {
 	LEAFLOAD_WAITING,
 	LEAFLOAD_FETCHING,
 	LEAFLOAD_MERGING,
+	LEAFLOAD_ASKING,
 	LEAFLOAD_MERGED,
 };
 
@@ -62,6 +66,8 @@ struct leafload {
 	int err;			/* no memory: done over */
 	bool lost;			/* there is EMAP_LOST in map */
 	struct leafload_bad bad;
+	struct rival rival;
+	bool asked;
 	uint32_t moved;			/* leaves that are in the base map */
 };
 

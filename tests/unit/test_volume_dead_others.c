@@ -119,6 +119,32 @@ static void test_read_by_the_superseded(void **state)
 	segs_end(&f);
 }
 
+/* The same of a leaf that he has not loaded: the runs of his image were swept away. */
+static void test_leaf_of_the_superseded(void **state)
+{
+	uint8_t buf[8 * 4096];
+	struct segs f;
+	struct vol b;
+	uint32_t i;
+
+	(void)state;
+	segs_begin(&f);
+	segs_write(&f, &f.w, 0, 8);
+	assert_int_equal(vol_detach(&f.w), 0);
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	vol_share(&b, &f.w);
+	assert_int_equal(vol_attach(&b, false), 0);
+	for (i = 0; i < CHECKPOINT_RUNS + 3; i++) {
+		segs_write(&f, &b, 0, 8);
+		segs_save(&b);
+	}
+	assert_int_equal(vol_read(&f.w, 0, 0, 8, buf), -EIO);
+	assert_true(f.w.superseded);
+	assert_null(strstr(f.w.notice, "cannot be read"));
+	vol_end(&b);
+	segs_end(&f);
+}
+
 static int (*real_wait)(void *ctx, const bool *done);
 static struct segs *racing;
 static struct vol *racer;
@@ -342,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_superseded),
 		cmocka_unit_test(test_superseded_later),
 		cmocka_unit_test(test_read_by_the_superseded),
+		cmocka_unit_test(test_leaf_of_the_superseded),
 		cmocka_unit_test(test_slow_attach),
 		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_read_under_way),
