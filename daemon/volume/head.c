@@ -177,15 +177,12 @@ int head_newest(struct volume *v, uint64_t *ret_version)
 	return err;
 }
 
-int head_overtaken(struct volume *v)
+int head_overtaken(struct volume *v, uint64_t version)
 {
 	uint64_t newest;
 	int err = head_newest(v, &newest);
 
-	if (err || newest == v->head.version)
-		return err;
-	notice_say(&v->env, NOTICE_ERR, "another process has attached to this volume since");
-	return -ESTALE;
+	return err ? err : newest == version ? 0 : -ESTALE;
 }
 
 int head_read(struct volume *v, uint64_t version, struct fmt_head *ret)

@@ -53,10 +53,10 @@ int head_newest(struct volume *v, uint64_t *ret_version);
 uint64_t head_listed(const struct sio *list);
 
 /*
- * Is there a head after ours? Then an object that we miss may have been deleted by a newer owner,
- * and a slot that was taken may be free again. 0, -ESTALE with a notice, store errors. [waits]
+ * Is there a head after @version? Then an object that is missed may have been deleted since, and a
+ * slot that was taken may be free again. 0: no; -ESTALE: yes; store errors. [waits]
  */
-int head_overtaken(struct volume *v);
+int head_overtaken(struct volume *v, uint64_t version);
 
 /* Reads head @version. -ENOENT: it is gone meanwhile. [waits] */
 int head_read(struct volume *v, uint64_t version, struct fmt_head *ret);

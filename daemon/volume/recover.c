@@ -107,6 +107,8 @@ static int take_ownership(struct volume *v, struct probe *probe)
 			err = lease_wait(v);
 		if (!err)
 			err = jreplay_policy(v, &h);
+		if (err == -EEXIST) /* the owner goes on meanwhile */
+			continue;
 		if (!err)
 			err = probe_wait(probe);
 		if (err)
@@ -116,6 +118,17 @@ static int take_ownership(struct volume *v, struct probe *probe)
 	if (err == -EEXIST || err == -ESTALE)
 		notice_say(&v->env, NOTICE_ERR, "another process is attaching to this volume");
 	return err == -EEXIST || err == -ENOENT ? -ESTALE : err;
+}
+
+/* Is there a head after ours? [waits] */
+static int check_newest(struct volume *v)
+{
+	int err = head_overtaken(v, v->head.version);
+
+	if (err == -ESTALE)
+		notice_say(&v->env, NOTICE_ERR,
+			   "another process has attached to this volume since");
+	return err;
 }
 
 /*
@@ -133,8 +146,8 @@ static int load(struct volume *v, struct replay *walk)
 	 * with: then there is a head after ours.
 	 */
 	if (!err)
-		return head_overtaken(v);
-	if ((err == -ENOENT || err == -ENODATA || err == -EBADMSG) && head_overtaken(v) == -ESTALE)
+		return check_newest(v);
+	if ((err == -ENOENT || err == -ENODATA || err == -EBADMSG) && check_newest(v) == -ESTALE)
 		return -ESTALE;
 	return err == -ENOENT ? -ENODATA : err;
 }

@@ -40,6 +40,7 @@ struct walk {
 	struct volume *v;
 	struct replay *out;
 	bool look; /* nothing is applied or written */
+	uint64_t version; /* of the head that says where to begin */
 	uint64_t epoch; /* objects of an owner before this one are the log */
 	uint64_t seq; /* the slot looked at */
 	uint64_t last_epoch; /* of the last applied object */
@@ -360,8 +361,10 @@ static int check_gap(struct walk *w)
 		return -EEXIST;
 	if (err != -ENOENT)
 		return err;
-	/* or deleted, by a newer owner */
-	err = head_overtaken(w->v);
+	/* or deleted, by a newer owner, or while we look by the one that there is */
+	err = head_overtaken(w->v, w->version);
+	if (err == -ESTALE && !w->look)
+		complain(w, "missing: another process has attached to this volume since", err);
 	if (err)
 		return err;
 	return complain(w, "missing, though the log went on behind it: it was lost", -ENODATA);
@@ -430,6 +433,7 @@ static int walk(struct walk *w, const struct fmt_head *h)
 	memset(w->out, 0, sizeof(*w->out));
 	memcpy(w->out->owner_journal, h->image_journal, sizeof(w->out->owner_journal));
 	w->seq = h->replay_from;
+	w->version = h->version;
 	v->window = h->window;
 	v->committed_wno = h->last_wno;
 	v->applied_wno = h->last_wno;
@@ -484,5 +488,8 @@ int replay_look(struct volume *v, const struct fmt_head *h)
 	int err = walk(&w, h);
 
 	v->commit_seq = 0; /* not known before replay_walk(): seen_save() */
+	if ((err == -ENOENT || err == -ENODATA || err == -EBADMSG || err == -ESTALE) &&
+	    head_overtaken(v, h->version) == -ESTALE)
+		return -EEXIST;
 	return err;
 }

@@ -37,9 +37,9 @@ int replay_walk(struct volume *v, struct replay *ret);
 
 /*
  * What replay_walk() would say of the journal here if head @h were followed by one of ours:
- * -EUCLEAN and the other errors, with their notices; 0: nothing speaks against it. Nothing is
- * written, so the owner of the volume goes on. What v knows of the log is replay_walk()'s to set.
- * [waits]
+ * -EUCLEAN and the other errors, with their notices; 0: nothing speaks against it; -EEXIST: @h is
+ * not the newest any more, look again. Nothing is written, so the owner of the volume goes on. What
+ * v knows of the log is replay_walk()'s to set. [waits]
  */
 int replay_look(struct volume *v, const struct fmt_head *h);
 

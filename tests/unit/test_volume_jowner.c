@@ -18,6 +18,7 @@
 #include "lib/jworld.h"
 #include "store/mem.h"
 #include "volume/journal.h"
+#include "volume/checkpoint.h"
 #include "volume/vol.h"
 
 /* Operations that only the journal has, and then the power goes. */
@@ -276,6 +277,63 @@ static void test_takeover_of_damage(void **state)
 	jworld_end(&t);
 }
 
+static int (*real_wait)(void *ctx, const bool *done);
+static struct vol *owner;
+
+/* Once the log is being read, its owner deletes what is dead of it. */
+static int wait_for_deletion(void *ctx, const bool *done)
+{
+	struct vol *w = ctx, *b = owner;
+
+	while (b && !w->net.nr_held)
+		if (!vol_step(w))
+			break;
+	if (b && w->net.nr_held) {
+		owner = NULL;
+		assert_int_equal(checkpoint_start(b->v, false), 0);
+		vol_settle(b);
+		assert_true(b->v->st.deleted_segments >= 2);
+		w->net.hold[0] = 0;
+		net_release(&w->net);
+	}
+	return real_wait(ctx, done);
+}
+
+/* What the owner deletes while the log is looked at was not lost: it is looked at again. */
+static void test_takeover_meets_deletion(void **state)
+{
+	struct jworld t;
+	struct vol b;
+	uint32_t i;
+
+	(void)state;
+	jworld_begin(&t, 53);
+	leave_in_ring(&t, 3);
+	vol_share(&b, &t.w);
+	b.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&b, false), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(vol_write(&b, 0, 9, 1, 7), 0);
+		assert_int_equal(vol_flush(&b), 0);
+	}
+	vol_settle(&b);
+	owner = &b;
+	real_wait = t.w.env.wait;
+	t.w.env.wait = wait_for_deletion;
+	snprintf(t.w.net.hold, sizeof(t.w.net.hold), "seg/");
+	t.w.net.hold_op = STORE_GET;
+	t.w.opts.takeover = true;
+	t.w.opts.accept_loss = true;
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
+	assert_null(owner);
+	t.w.env.wait = real_wait;
+	assert_int_equal(vol_write(&b, 0, 10, 1, 7), 0);
+	assert_int_equal(vol_flush(&b), 0);
+	assert_false(b.superseded);
+	vol_end(&b);
+	jworld_end(&t);
+}
+
 /* ---- an older copy of the disk ------------------------------------------------------------- */
 
 /* Writes and flushes one block at a time. */
@@ -489,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_equal_host_names),
 		cmocka_unit_test(test_takeover_finds_out),
 		cmocka_unit_test(test_takeover_of_damage),
+		cmocka_unit_test(test_takeover_meets_deletion),
 		cmocka_unit_test(test_older_than_the_head),
 		cmocka_unit_test(test_older_than_remembered),
 		cmocka_unit_test(test_cannot_be_remembered),
