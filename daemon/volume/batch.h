@@ -79,7 +79,7 @@ struct batch {
 	bool replayed;			/* an earlier owner's segment */
 	uint64_t first_wno, last_wno;
 	uint64_t opened_us;
-	/* DURABLE: when the PUT that made it was sent, 0 = not known */
+	/* when its PUT was sent for the first time, 0 = never by this process */
 	uint64_t sent_us;
 	uint64_t raw_bytes;		/* written into it, overwritten or not */
 	uint32_t ops;

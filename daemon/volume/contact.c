@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Contact: see contact.h. The moment counts at which the request was sent, not its answer's: what
- * was answered late may have been carried out early, and a fence may have come in between.
+ * Contact: see contact.h. The moment counts at which the request was first sent, not its answer's,
+ * nor that of a later try: any of them may have been carried out early, and a fence may have come
+ * in between.
  */
 #include "volume/contact.h"
 

@@ -12,9 +12,10 @@
 struct volume;
 
 /*
- * Of the object at the commit point: its PUT, which created it, was sent at @sent_us (monotonic; 0
+ * Of the object at the commit point: its PUT was sent for the first time at @sent_us (monotonic; 0
  * = not known). Its slot was free then and all before it are ours, so the log had no later fence
- * than ours. An object with gaps before it proves nothing: the fence may be in one of them.
+ * than ours. That a later try found the slot free proves nothing: a successor may have deleted what
+ * an earlier one had put there. Nor does an object with gaps before it: the fence may be in one.
  */
 void contact_proved(struct volume *v, uint64_t sent_us);
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "format/fmt_name.h"
 #include "volume/batch.h"
 #include "volume/commit.h"
@@ -81,7 +82,6 @@ static void on_put(struct sio *s)
 	struct batch *b = s->priv;
 	ssize_t res = s->res;
 
-	b->sent_us = res ? 0 : s->sent_us;
 	sio_drop(s);
 	b->put = NULL;
 	if (!vol_serving(b->v))
@@ -109,6 +109,8 @@ static void start_put(struct batch *b)
 	s->priv = b;
 	b->put = s;
 	b->state = BATCH_PUT;
+	if (!b->sent_us)
+		b->sent_us = clock_mono_us(b->v->env.clock);
 	sio_start(s, SIO_FOR_EVER);
 }
 

@@ -21,6 +21,7 @@
 #include "lib/testrand.h"
 #include "store/mem.h"
 #include "volume/checkpoint.h"
+#include "volume/contact.h"
 #include "volume/vol.h"
 
 /* DELETEs in seg/ that have been sent. */
@@ -225,6 +226,51 @@ static void test_foreign(void **state)
 	segs_end(&f);
 }
 
+/*
+ * Cut off, with a PUT that was carried out and never answered. Its object is replayed by the next
+ * owner, dies and is deleted, so the PUT can be repeated: that the slot is free proves nothing.
+ */
+static void test_no_contact(void **state)
+{
+	struct vol_io x = { .heap = false };
+	struct segs f;
+	struct vol b;
+	uint64_t a;
+
+	(void)state;
+	segs_begin(&f);
+	f.w.v->o.stop_after_ms = 10000;
+	a = f.w.v->next_seq;
+	assert_int_equal(vol_write(&f.w, 0, 0, 8, model_op(&f.m, 0, 0, 8, true)), 0);
+	f.w.net.lose_pm = 1000;
+	vol_submit(&x, &f.w, IO_FLUSH, 0, 0, 0, 0, 0);
+	vol_settle(&f.w);
+	f.w.net.lose_pm = 0;
+	f.w.net.refuse_puts = f.w.net.refuse_gets = -ETIMEDOUT;
+	assert_true(segs_there(&f.w, a));
+	vol_share(&b, &f.w);
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(b.rec.segments_replayed, 1);
+	vol_settle(&b);
+	segs_write(&f, &b, 0, 8);
+	segs_save(&b);
+	assert_false(segs_there(&b, a));
+	vol_advance(&f.w, 100000000);
+	vol_settle(&f.w);
+	assert_false(contact_ok(f.w.v));
+	f.w.net.refuse_puts = f.w.net.refuse_gets = 0;
+	/* what it waits for is in the log: that is true */
+	assert_int_equal(vol_wait(&x), 0);
+	assert_true(segs_there(&f.w, a));
+	assert_false(contact_ok(f.w.v));
+	assert_int_equal(vol_write(&f.w, 0, 0, 1, 1), 0);
+	assert_int_equal(vol_flush(&f.w), -EIO);
+	assert_true(f.w.superseded);
+	vol_assert_prefix(&b, &f.m, f.m.ops, f.m.ops);
+	vol_end(&b);
+	segs_end(&f);
+}
+
 /* ---- what goes on beside it ------------------------------------------------------------------ */
 
 /* A READ whose GET is under way gets what it came for; then the object goes. */
@@ -371,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_leaf_of_the_superseded),
 		cmocka_unit_test(test_slow_attach),
 		cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_no_contact),
 		cmocka_unit_test(test_read_under_way),
 		cmocka_unit_test(test_late_deletes),
 		cmocka_unit_test(test_store_refuses),
