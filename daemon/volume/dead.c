@@ -48,7 +48,12 @@ void dead_add(struct volume *v, const uint32_t *seg, uint32_t n)
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		v->segs.ents[seg[i]].rec.flags |= FMT_SEGREC_DELETED;
+		struct segtab_ent *e = &v->segs.ents[seg[i]];
+
+		/* since the image was written it has turned out not to be dead: the next one says so */
+		if (e->unsure)
+			continue;
+		e->rec.flags |= FMT_SEGREC_DELETED;
 		d->seg[d->nr++] = seg[i];
 	}
 	dead_pump(v);

@@ -161,6 +161,41 @@ static void test_unsure(void **state)
 	segs_end(&f);
 }
 
+/* That proves wrong while the head that calls it deleted is on its way: the next one takes it back. */
+static void test_unsure_meanwhile(void **state)
+{
+	struct segtab_ent *e;
+	struct segs f;
+	uint64_t a;
+
+	(void)state;
+	segs_begin(&f);
+	a = segs_write(&f, &f.w, 0, 16);
+	f.w.check = false;
+	e = &f.w.v->segs.ents[segtab_find(&f.w.v->segs, a)];
+	f.w.v->segs.live_bytes -= e->rec.live_bytes;
+	e->rec.live_blocks = 0;
+	e->rec.live_bytes = 0;
+	snprintf(f.w.net.hold, sizeof(f.w.net.hold), "head/");
+	assert_int_equal(checkpoint_start(f.w.v, false), 0);
+	vol_settle(&f.w);
+	segs_write(&f, &f.w, 0, 2);
+	assert_true(segs_entry(&f.w, a)->unsure);
+	f.w.net.hold[0] = 0;
+	net_release(&f.w.net);
+	vol_settle(&f.w);
+	assert_null(f.w.v->ckpt);
+	assert_int_equal(volume_check(f.w.v), 0);
+	assert_true(segs_there(&f.w, a));
+	segs_save(&f.w);
+	vol_kill(&f.w);
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	f.w.check = false; /* it says more than a scan finds */
+	assert_true(segs_there(&f.w, a));
+	vol_assert_prefix(&f.w, &f.m, f.m.ops, f.m.ops);
+	segs_end(&f);
+}
+
 /* A part of the map is lost: nothing is deleted any more, whatever the counts say. */
 static void test_lost_map(void **state)
 {
@@ -420,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_without_data),
 		cmocka_unit_test(test_replayed),
 		cmocka_unit_test(test_unsure),
+		cmocka_unit_test(test_unsure_meanwhile),
 		cmocka_unit_test(test_lost_map),
 		cmocka_unit_test(test_contradiction),
 		cmocka_unit_test(test_not_before_the_head),
