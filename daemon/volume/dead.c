@@ -50,7 +50,7 @@ void dead_add(struct volume *v, const uint32_t *seg, uint32_t n)
 	for (i = 0; i < n; i++) {
 		struct segtab_ent *e = &v->segs.ents[seg[i]];
 
-		/* since the image was written it has turned out not to be dead: the next one says so */
+		/* it has turned out since not to be dead: the next image says so */
 		if (e->unsure)
 			continue;
 		e->rec.flags |= FMT_SEGREC_DELETED;

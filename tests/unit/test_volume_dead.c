@@ -161,7 +161,7 @@ static void test_unsure(void **state)
 	segs_end(&f);
 }
 
-/* That proves wrong while the head that calls it deleted is on its way: the next one takes it back. */
+/* It proves wrong while the head that calls it deleted is on its way: the next takes it back. */
 static void test_unsure_meanwhile(void **state)
 {
 	struct segtab_ent *e;
