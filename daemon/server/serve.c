@@ -405,6 +405,8 @@ static int drain(struct serve *s, enum serve_want want, char *err)
 	rc = session_quiesce(&s->session);
 	if (!rc) {
 		core_lock(&s->host->core);
+		if (want == WANT_REPLACE)
+			volume_ending(s->volume);
 		rc = want == WANT_REPLACE ? volume_drain(s->volume) : volume_detach(s->volume);
 		if (!rc)
 			rc = host_settle(s->host);
@@ -526,6 +528,8 @@ static void finish(struct serve *s)
 		host_stop_timer(s->host);
 		core_lock(&s->host->core);
 		s->host->stop = false;
+		if (s->volume)
+			volume_ending(s->volume);
 		host_settle(s->host);
 		core_unlock(&s->host->core);
 	}

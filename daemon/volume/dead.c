@@ -163,6 +163,12 @@ static uint32_t take(struct volume *v)
 	return ~0u;
 }
 
+/* Not where something was lost: what is older is what a repair begins with. */
+static bool may_delete(const struct volume *v)
+{
+	return !v->leaves.lost && !v->dead.ending;
+}
+
 void dead_pump(struct volume *v)
 {
 	struct dead *d = &v->dead;
@@ -174,7 +180,7 @@ void dead_pump(struct volume *v)
 		return;
 	while (d->nr_ended)
 		gone(v, d->ended[--d->nr_ended]);
-	while (!v->leaves.lost && d->nr && d->nr_busy < (d->pause_us ? 1 : DEAD_DELETES)) {
+	while (may_delete(v) && d->nr && d->nr_busy < (d->pause_us ? 1 : DEAD_DELETES)) {
 		if (d->pause_us && clock_mono_us(v->env.clock) < d->retry_us)
 			return;
 		i = take(v);
@@ -214,8 +220,7 @@ uint64_t dead_deadline(const struct volume *v)
 	const struct dead *d = &v->dead;
 	uint64_t at = d->last_us ? d->last_us : ~0ull;
 
-	if (d->pause_us && d->nr && !d->nr_busy && !v->frozen && !v->leaves.lost &&
-	    d->retry_us < at)
+	if (d->pause_us && d->nr && !d->nr_busy && !v->frozen && may_delete(v) && d->retry_us < at)
 		at = d->retry_us;
 	return at;
 }
@@ -230,7 +235,7 @@ bool dead_busy(const struct volume *v)
 {
 	const struct dead *d = &v->dead;
 
-	return d->last_us && !d->pause_us && !v->leaves.lost && (d->nr || d->nr_busy);
+	return d->last_us && !d->pause_us && may_delete(v) && (d->nr || d->nr_busy);
 }
 
 bool dead_outgrown(const struct volume *v)

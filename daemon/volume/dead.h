@@ -41,6 +41,7 @@ struct dead {
 	uint64_t retry_us;		/* else: not before this */
 	uint64_t last_us;		/* a clean end waits until then; 0: there is none */
 	bool told;			/* the store refuses for good */
+	bool ending;			/* no more: volume_ending() */
 };
 
 /* Room for @n more, so that dead_add() cannot fail. -ENOMEM. */

@@ -499,6 +499,11 @@ int volume_detach(struct volume *v)
 	return err;
 }
 
+void volume_ending(struct volume *v)
+{
+	v->dead.ending = true;
+}
+
 void volume_free(struct volume *v)
 {
 	struct batch *b, *tmp;

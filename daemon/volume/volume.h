@@ -221,6 +221,12 @@ int volume_drain(struct volume *v);
 int volume_detach(struct volume *v);
 
 /*
+ * The process ends as soon as the store is idle: nothing is begun any more that the next one can do
+ * as well.
+ */
+void volume_ending(struct volume *v);
+
+/*
  * Frees; pending store requests and work must have ended (server: stop both first). NULL does
  * nothing.
  */

@@ -408,6 +408,39 @@ static void test_end_waits_a_moment(void **state)
 	segs_end(&f);
 }
 
+/*
+ * A process that lets go waits until the store is idle, which it must become however much there is
+ * to be deleted: its successor does that.
+ */
+static void test_ending(void **state)
+{
+	struct segs f;
+	uint32_t i;
+
+	(void)state;
+	segs_begin(&f);
+	for (i = 0; i < 20; i++)
+		segs_write(&f, &f.w, 0, 8);
+	snprintf(f.w.net.hold, sizeof(f.w.net.hold), "seg/");
+	f.w.net.hold_op = STORE_DELETE;
+	segs_save(&f.w);
+	assert_int_equal(f.w.net.nr_held, DEAD_DELETES);
+	assert_int_equal(volume_drain(f.w.v), 0);
+	volume_ending(f.w.v);
+	f.w.net.hold[0] = 0;
+	net_release(&f.w.net);
+	vol_settle(&f.w);
+	vol_advance(&f.w, 100000000);
+	vol_settle(&f.w);
+	assert_int_equal(segs_objects(&f.w, FMT_SEG_DATA), 20 - DEAD_DELETES);
+	vol_kill(&f.w);
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	vol_settle(&f.w);
+	assert_int_equal(segs_objects(&f.w, FMT_SEG_DATA), 1);
+	vol_assert_prefix(&f.w, &f.m, f.m.ops, f.m.ops);
+	segs_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_late_deletes),
 		cmocka_unit_test(test_store_refuses),
 		cmocka_unit_test(test_end_waits_a_moment),
+		cmocka_unit_test(test_ending),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
