@@ -4,10 +4,10 @@
  *
  * Happy path: GET of one range, one worker opens each frame straight into its slot, the entries are
  * READY. Failure modes: the store fails: sio.c tries for ever, the READ waits. The object is
- * missing: if a newer owner is there, it is his to delete, and we are superseded (rival.h). Else,
- * or if it is short, or a frame does not authenticate: that frame is fetched once more on its own;
- * if it is damaged again its READs get -EBADMSG and a notice names object, range and place. No byte
- * of a frame is looked at before its tag was right.
+ * missing or short: if a newer owner is there, it is his to delete, and somebody's late fence may
+ * be in its place: we are superseded (rival.h). Else, or if a frame does not authenticate: that
+ * frame is fetched once more on its own; if it is damaged again its READs get -EBADMSG and a notice
+ * names object, range and place. No byte of a frame is looked at before its tag was right.
  */
 #include "volume/fetch.h"
 
@@ -208,7 +208,7 @@ static void on_rival(struct rival *r)
 	decode(r->priv);
 }
 
-/* The object is not there: whose is the volume? No memory to ask: it is fetched again. */
+/* The bytes are not there: whose is the volume? No memory to ask: it is fetched again. */
 static void missing(struct fetch *x)
 {
 	struct volume *v = x->v;
@@ -227,8 +227,9 @@ static void missing(struct fetch *x)
 static void on_get(struct sio *g)
 {
 	struct fetch *x = g->priv;
+	bool there = g->res >= 0 ? (uint64_t)g->res >= x->len : g->res != -ENOENT;
 
-	if (g->res == -ENOENT && vol_serving(x->v))
+	if (!there && vol_serving(x->v))
 		missing(x);
 	else
 		decode(x);

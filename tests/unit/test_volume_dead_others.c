@@ -120,6 +120,43 @@ static void test_read_by_the_superseded(void **state)
 	segs_end(&f);
 }
 
+static void on_put(struct store_req *r)
+{
+	(void)r;
+}
+
+/* And a late fence of somebody who had an older head has come into the place of what is gone. */
+static void test_fence_in_its_place(void **state)
+{
+	uint8_t buf[8 * 4096];
+	struct iovec iov = { buf, 256 };
+	struct store_req put = { .op = STORE_PUT, .iov = &iov, .niov = 1, .done = on_put };
+	struct segs f;
+	struct vol b;
+	uint64_t a;
+
+	(void)state;
+	segs_begin(&f);
+	a = segs_write(&f, &f.w, 0, 8);
+	assert_int_equal(vol_detach(&f.w), 0);
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	vol_share(&b, &f.w);
+	assert_int_equal(vol_attach(&b, false), 0);
+	segs_write(&f, &b, 0, 8);
+	segs_save(&b);
+	memset(buf, 0x5a, sizeof(buf));
+	fmt_name_seg(put.name, a);
+	store_submit(b.mem, &put);
+	while (mem_run(b.mem))
+		;
+	assert_int_equal(put.res, 0);
+	assert_int_equal(vol_read(&f.w, 0, 0, 8, buf), -EIO);
+	assert_true(f.w.superseded);
+	assert_int_equal(segs_stats(&f.w).corrupt_frames, 0);
+	vol_end(&b);
+	segs_end(&f);
+}
+
 /* The same of a leaf that he has not loaded: the runs of his image were swept away. */
 static void test_leaf_of_the_superseded(void **state)
 {
@@ -447,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_superseded),
 		cmocka_unit_test(test_superseded_later),
 		cmocka_unit_test(test_read_by_the_superseded),
+		cmocka_unit_test(test_fence_in_its_place),
 		cmocka_unit_test(test_leaf_of_the_superseded),
 		cmocka_unit_test(test_slow_attach),
 		cmocka_unit_test(test_foreign),
