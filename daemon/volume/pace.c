@@ -8,9 +8,11 @@
 #include "volume/pace.h"
 
 #include "base/clock.h"
+#include "volume/batch.h"
 #include "volume/journal.h"
 #include "volume/vol.h"
 
+#define ROOM_SHARE    4u /* so much sooner while there could be more uploads */
 #define UNKNOWN_SHARE 6u /* of the time that nothing has become free for: one more extent */
 
 void pace_start(struct volume *v)
@@ -65,15 +67,33 @@ static uint64_t freed_gap(const struct volume *v, uint64_t now)
 	return (busy - v->pace.at[(v->pace.freed - n) % PACE_EXTENTS]) / n;
 }
 
+/* Are there as many uploads as there can be? Else what is written next is one more of them. */
+static bool all_uploads(const struct volume *v)
+{
+	const struct batch *b;
+	uint32_t puts = 0;
+
+	list_for_each_entry(b, &v->batches, link) {
+		if (b->state == BATCH_CUT || b->state == BATCH_READY)
+			return true;
+		puts += b->state == BATCH_PUT;
+	}
+	return puts >= VOL_PUTS;
+}
+
 /*
  * From one post to the next: shorter than that while there are more free ones than a quarter of
- * all, longer when there are fewer, so that a quarter is what it comes to.
+ * all, longer when there are fewer, so that a quarter is what it comes to. While there could be
+ * more uploads the store may take more than it did.
  */
 static uint64_t gap(const struct volume *v, uint64_t now)
 {
-	uint64_t half = v->arena.nr_exts / 2, used = half - v->arena.nr_free;
+	uint64_t half = v->arena.nr_exts / 2, used = half - v->arena.nr_free, g;
 
-	return v->arena.nr_free >= half ? 0 : 2 * freed_gap(v, now) * used / half;
+	if (v->arena.nr_free >= half)
+		return 0;
+	g = 2 * freed_gap(v, now) * used / half;
+	return all_uploads(v) ? g : g / ROOM_SHARE;
 }
 
 /* A journal makes room as fast as its disk takes it. */

@@ -64,6 +64,8 @@ static double share(const struct slow *s)
 
 	list_for_each_entry(c, &s->calls, link)
 		n += c->left > 0;
+	if (n && s->each)
+		n = 1;
 	return n ? (double)s->bytes_per_s / 1e6 / n : 0;
 }
 

@@ -16,6 +16,7 @@ struct slow {
 	struct store store;
 	struct store *mem;
 	uint64_t bytes_per_s, latency_us;
+	bool each;			/* each PUT has as many, however many there are */
 	bool away;			/* nothing moves */
 	struct list_head calls;
 	uint64_t now_us;

@@ -56,7 +56,7 @@ static int wait_for(void *ctx, const bool *done)
 	return 0;
 }
 
-static void begin(uint64_t seed, uint64_t memory, uint64_t bytes_per_s)
+static void begin(uint64_t seed, uint64_t memory, uint64_t bytes_per_s, int zstd_level)
 {
 	memset(&p, 0, sizeof(p));
 	vol_init(&p.w, seed, 1, DEV_SIZE);
@@ -68,7 +68,7 @@ static void begin(uint64_t seed, uint64_t memory, uint64_t bytes_per_s)
 	p.w.check = false;
 	p.w.opts.memory = memory;
 	p.w.opts.segment_bytes = 8u << 20;
-	p.w.opts.zstd_level = 0;
+	p.w.opts.zstd_level = zstd_level;
 	assert_int_equal(vol_attach(&p.w, false), 0);
 }
 
@@ -136,7 +136,7 @@ static void slow_store(uint64_t seed, uint64_t memory, uint64_t rate)
 {
 	uint64_t got, first;
 
-	begin(seed, memory, rate);
+	begin(seed, memory, rate, 0);
 	write_mib(memory >> 20);
 	first = p.longest_us;
 	got = write_mib(memory >> 20);
@@ -162,13 +162,37 @@ static void test_slow_store(void **state)
 	slow_store(4, 512u << 20, 2000000);
 }
 
+/*
+ * Where each connection has its own share, more uploads are more throughput: there are as many as
+ * there can be, of data that compresses, too.
+ */
+static void test_share_each(void **state)
+{
+	uint64_t got;
+
+	(void)state;
+	begin(7, 1024u << 20, 2000000, 0);
+	p.s.each = true;
+	write_mib(1024);
+	got = write_mib(512);
+	/* 14 segments at their worst fit into an eighth of the memory */
+	assert_true(got >= 14 * 2000000ull / 100 * 92);
+	end();
+	begin(8, 256u << 20, 1000000, 1);
+	p.s.each = true;
+	write_mib(256);
+	got = write_mib(512);
+	assert_true(got >= (1000000ull << 20) / WRITE_US / 100 * 90);
+	end();
+}
+
 /* One that takes what is written is not waited for. */
 static void test_fast_store(void **state)
 {
 	uint64_t got;
 
 	(void)state;
-	begin(5, 256u << 20, 2000000000);
+	begin(5, 256u << 20, 2000000000, 0);
 	write_mib(256);
 	got = write_mib(256);
 	assert_true(p.longest_us <= 2 * LATENCY_US);
@@ -182,7 +206,7 @@ static void test_burst(void **state)
 	uint64_t half;
 
 	(void)state;
-	begin(6, 512u << 20, 1000000);
+	begin(6, 512u << 20, 1000000, 0);
 	half = p.w.v->arena.geo.write_len / 2 >> 20;
 	write_mib(half - VOL_QUEUES * 4);
 	assert_int_equal(p.longest_us, 0);
@@ -198,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slow_store),
+		cmocka_unit_test(test_share_each),
 		cmocka_unit_test(test_fast_store),
 		cmocka_unit_test(test_burst),
 	};
