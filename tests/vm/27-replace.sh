@@ -5,45 +5,23 @@
 # application sees an error; one that does not answer, or cannot write to its store, goes on serving. A daemon that is started
 # while the store is away takes the devices over at once, says what it waits for, and lets grace be.
 . tests/vm/lib.sh
+. tests/vm/hammer.sh
 z_setup
 export STOREAWAY=$Z/away
 Z_UNDER=(env "LD_PRELOAD=$ZT_TOP/build/tests/vm/storeaway.so")
 z_format r --size 256M --devices 2
 z_start r --grace 30s
-dev=$(z_dev r 0) dev1=$(z_dev r 1)
-stamps=(--tag 7 --seed 27 --blocks 4096 --discard 5 --fua 2 --ops 1000000)
-
-# replace: a new daemon in place of r's; the old one must end by itself, with status 0.
-replace() {
-	local old=${Z_PID[r]} rc=0
-	z_start r --grace 30s --replace
-	wait "$old" || rc=$?
-	[ $rc = 0 ] || zt_fail "the daemon that was replaced ended with status $rc"
-}
-
-hammer() {
-	local pass=0
-	while [ ! -e "$Z/enough" ]; do
-		fio --name=r --filename="$dev" --rw=randwrite --bsrange=4k-64k --blockalign=4k --direct=1 --ioengine=libaio \
-			--iodepth=32 --size=24M --randseed=$pass --fsync=200 --verify=crc32c --verify_fatal=1 --verify_backlog=64 \
-			--output-format=terse --output="$Z/fio.out" || { cat "$Z/fio.out"; return 1; }
-		pass=$((pass + 1))
-	done
-	echo "$pass passes of fio"
-}
-rm -f "$Z/enough" "$Z/flushed" "$Z/away"
-z_bg fio hammer
-stamp write "${stamps[@]}" --read 20 --flush-every 25 --log "$Z/flushed" "$dev1" > "$Z/stamp.out" 2>&1 &
-stamp=$!
+dev=$(z_dev r 0)
+rm -f "$Z/away"
+h_start r 27
 for round in 1 2 3; do
 	sleep 1.5
 	t0=$EPOCHREALTIME
-	replace
+	z_replace r --grace 30s
 	zt_say "replaced within $(bc <<< "$EPOCHREALTIME - $t0") s"
 	z_is r LIVE
 	[ "$(z_counter "$dev" attach_gen)" = $((round + 1)) ] || zt_fail "the devices have not changed hands"
-	z_running fio || { cat "$Z/fio.out"; zt_fail "fio ended in round $round"; }
-	kill -0 $stamp || { cat "$Z/stamp.out"; zt_fail "the stamping writer ended in round $round"; }
+	h_on "round $round"
 done
 [ "$(z_counter "$dev" protocol_errors)" = 0 ] || zt_fail "a daemon broke the protocol"
 
@@ -56,21 +34,15 @@ kill -CONT "${Z_PID[r]}"
 sleep 2
 kill -0 "${Z_PID[r]}" || zt_fail "it let go for somebody who was gone"
 z_is r LIVE
-z_running fio || { cat "$Z/fio.out"; zt_fail "fio ended"; }
-replace
-
-# launch OPTION...: z_launch, and somebody who reads what it says when it is ready.
-launch() {
-	z_launch r "$@"
-	exec 8< "$Z/r.ready"
-}
+h_on "after a daemon that was stopped"
+z_replace r --grace 30s
 
 zt_say "a daemon that dies, and a store that is away when the next one starts"
 sleep 1
 touch "$Z/away"
 z_kill r
 : > "$Z/r.log"
-launch --grace 8s
+z_launch r --grace 8s
 zt_wait 20 grep -q 'warning: store: Input/output error' "$Z/r.log"
 sleep 10
 z_is r RECOVERING
@@ -83,7 +55,7 @@ zt_say "the wait ends when told to, and the next one waits again"
 kill -TERM "${Z_PID[r]}"
 wait "${Z_PID[r]}" && zt_fail "status 0 of a daemon that never came up"
 z_is r DETACHED
-launch --grace 30s
+z_launch r --grace 30s
 zt_wait 10 [ -S /run/zerofs/r.sock ]
 zt_wait 5 zerofs status r
 z_is r RECOVERING
@@ -91,16 +63,9 @@ rm "$Z/away"
 z_ready r || zt_fail "it did not come up: $(tail -1 "$Z/r.log")"
 z_is r LIVE
 
-touch "$Z/enough"
-kill -TERM $stamp
-wait $stamp || { cat "$Z/stamp.out"; zt_fail "the stamping writer failed"; }
-z_rc fio 90
-[ "$Z_RC" = 0 ] || { cat "$Z/fio.out"; zt_fail "fio failed"; }
-zt_say "$(cat "$Z/stamp.out"); $(cat "$Z/fio.out")"
-if dmesg | grep -E 'zerofs.*(I/O error|critical)|I/O error, dev zerofs'; then zt_fail "the kernel logged I/O errors"; fi
-issued=$(sed -n 's/^issued //p' "$Z/flushed")
-stamp check "${stamps[@]}" --flushed "$issued" "$dev1"
+h_end
+h_check r
 z_stop r
 z_start r
-stamp check "${stamps[@]}" --flushed "$issued" "$(z_dev r 1)"
+h_check r
 z_stop r

@@ -8,6 +8,7 @@
 #                                In two steps: z_launch NAME [OPTION...], z_ready NAME
 #   z_stop NAME                  SIGTERM; the daemon must end with status 0
 #   z_kill NAME [SIGNAL]         SIGKILL; returns when it is gone
+#   z_replace NAME [OPTION...]   a new daemon takes over from the one that serves it
 #   z_dev NAME [ID]              prints the device, /dev/zerofsN
 #   z_state NAME                 prints the state (of device 0)
 #   z_counter DEVICE ATTRIBUTE   prints a counter of /sys/block/zerofsN/zerofs/
@@ -65,33 +66,70 @@ z_format() {
 }
 
 z_launch() {
-	local name=$1 fifo=$Z/$1.ready
+	local name=$1 ready=$Z/$1.ready
 	shift
-	rm -f "$fifo"
-	mkfifo "$fifo"
+	# A plain file: nobody has to read it for the daemon to begin, or to go on.
+	rm -f "$ready"
 	"${Z_UNDER[@]}" zerofs serve --key-file "$Z/key" --state-dir "$Z_STATE/state.$name" --ready-fd 9 "${Z_SERVE[@]}" "$@" \
-		"$(z_url "$name")" >> "$Z/$name.log" 2>&1 9> "$fifo" < /dev/null &
+		"$(z_url "$name")" >> "$Z/$name.log" 2>&1 9> "$ready" < /dev/null &
 	Z_PID[$name]=$!
 }
 
+# z_stuck NAME: what its daemon is at.
+z_stuck() {
+	local t
+	timeout 5 zerofs status "$1" || true
+	for t in /proc/"${Z_PID[$1]}"/task/*; do
+		echo "$(cat "$t/comm"): $(cat "$t/wchan") $(tr '\n' ' ' < "$t/stack")"
+	done 2> /dev/null
+}
+
+# z_gone NAME SECONDS: waits until its daemon has ended.
+z_gone() {
+	local end=$((SECONDS + $2))
+	while kill -0 "${Z_PID[$1]}" 2> /dev/null; do
+		[ $SECONDS -lt $end ] || { z_stuck "$1"; zt_fail "the daemon of $1 has not ended after $2 s"; }
+		sleep 0.05
+	done
+}
+
+# A line when it is served. A daemon that died, or says nothing for so long, is none.
 z_ready() {
-	# A line when it is served; end of file when it died.
-	if read -r -t 60 _ < "$Z/$1.ready"; then
-		return 0
-	fi
-	kill -KILL "${Z_PID[$1]}" 2>/dev/null || true
-	wait "${Z_PID[$1]}" || true
-	unset "Z_PID[$1]"
-	return 1
+	local end=$((SECONDS + 120))
+	until [ -s "$Z/$1.ready" ]; do
+		if ! kill -0 "${Z_PID[$1]}" 2> /dev/null; then
+			# It may have said so and died.
+			[ -s "$Z/$1.ready" ] && break
+			wait "${Z_PID[$1]}" || true
+			unset "Z_PID[$1]"
+			return 1
+		elif [ $SECONDS -ge $end ]; then
+			zt_say "the daemon of $1 is not ready after 120 s"
+			z_stuck "$1"
+			z_kill "$1"
+			return 1
+		fi
+		sleep 0.05
+	done
 }
 
 z_try_start() { z_launch "$@" && z_ready "$1"; }
 
 z_start() { z_try_start "$@" || zt_fail "the daemon of $1 did not come up: $(tail -1 "$Z/$1.log")"; }
 
+# z_replace NAME OPTION...: a new daemon in place of NAME's, which must end by itself, with status 0.
+z_replace() {
+	local old=${Z_PID[$1]} rc=0
+	z_start "$@" --replace
+	zt_wait 30 sh -c "! kill -0 $old"
+	wait "$old" || rc=$?
+	[ $rc = 0 ] || zt_fail "the daemon that was replaced ended with status $rc"
+}
+
 z_stop() {
 	local rc=0
 	kill -TERM "${Z_PID[$1]}"
+	z_gone "$1" 120
 	wait "${Z_PID[$1]}" || rc=$?
 	unset "Z_PID[$1]"
 	[ $rc = 0 ] || zt_fail "the daemon of $1 ended with status $rc: $(tail -1 "$Z/$1.log")"
@@ -99,6 +137,7 @@ z_stop() {
 
 z_kill() {
 	kill "-${2:-KILL}" "${Z_PID[$1]}"
+	z_gone "$1" 60
 	wait "${Z_PID[$1]}" 2>/dev/null || true
 	unset "Z_PID[$1]"
 }
