@@ -100,22 +100,34 @@ static void set_names(struct serve *s, const uint8_t uuid[16], const char *name)
 	core_unlock(&s->host->core);
 }
 
-static int make_volume(struct serve *s, char *err)
+/* Core lock held. */
+static void explain_opts(const struct serve *s, char *err)
 {
-	struct volume_opts o = s->conf->volume;
+	snprintf(err, HOST_ERR_LEN, "--%s",
+		 *s->host->last_error ? s->host->last_error : "memory: too little");
+}
+
+static int check_opts(struct serve *s, char *err)
+{
 	int rc;
 
-	/* Without a journal this is to see whether the rest is right. */
-	if (!s->host->env.journal)
-		o.flush_local = false;
 	core_lock(&s->host->core);
-	rc = volume_new(&s->volume, &s->host->env, s->keys, &o);
+	rc = volume_opts_check(&s->host->env, &s->conf->volume);
 	if (rc)
-		snprintf(err, HOST_ERR_LEN, "--%s",
-			 *s->host->last_error ? s->host->last_error : "memory: too little");
+		explain_opts(s, err);
 	core_unlock(&s->host->core);
-	if (rc && rc != -ENOMEM && rc != -EINVAL && rc != -ERANGE)
-		host_explain(s->host, rc, err);
+	return rc;
+}
+
+static int make_volume(struct serve *s, char *err)
+{
+	int rc;
+
+	core_lock(&s->host->core);
+	rc = volume_new(&s->volume, &s->host->env, s->keys, &s->conf->volume);
+	if (rc)
+		explain_opts(s, err);
+	core_unlock(&s->host->core);
 	return rc;
 }
 
@@ -183,11 +195,9 @@ static int attach(struct serve *s, char *err)
 		rc = open_keys(s, err);
 	/* What it would refuse is refused before a predecessor is asked to let go. */
 	if (!rc)
-		rc = make_volume(s, err);
+		rc = check_opts(s, err);
 	if (rc)
 		return rc;
-	volume_free(s->volume);
-	s->volume = NULL;
 	uuid = keys_uuid(s->keys);
 	if (!early) {
 		set_names(s, uuid, keys_name(s->keys));

@@ -90,25 +90,32 @@ static int plan(const struct volume_opts *o, struct fmt_arena *geo, uint64_t *re
 	return arena_plan(geo, o->memory, reserve, 2 * queues(o) + EXTENTS_SPARE, ret_need);
 }
 
+int volume_opts_check(const struct volume_env *env, const struct volume_opts *o)
+{
+	struct fmt_arena geo;
+	uint64_t need;
+	int err = opts_check(o);
+
+	if (err)
+		return err;
+	err = plan(o, &geo, &need);
+	if (err)
+		notice_say(env, NOTICE_ERR, "memory: %llu MiB is too little, %llu MiB is the least",
+			   (unsigned long long)(o->memory >> 20),
+			   (unsigned long long)((need + (1u << 20) - 1) >> 20));
+	return err;
+}
+
 int volume_new(struct volume **ret, const struct volume_env *env, struct keyring *kr,
 	       const struct volume_opts *o)
 {
-	struct fmt_arena geo;
 	struct volume *v;
-	uint64_t need;
-	int err = opts_check(o);
+	int err = volume_opts_check(env, o);
 
 	if (!err && o->flush_local && !env->journal)
 		err = -EINVAL;
 	if (err)
 		return err;
-	err = plan(o, &geo, &need);
-	if (err) {
-		notice_say(env, NOTICE_ERR, "memory: %llu MiB is too little, %llu MiB is the least",
-			   (unsigned long long)(o->memory >> 20),
-			   (unsigned long long)((need + (1u << 20) - 1) >> 20));
-		return err;
-	}
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;

@@ -117,7 +117,13 @@ int volume_format(const struct volume_env *env, struct keyring *kr, const struct
 
 /* ---- serving one ------------------------------------------------------------------------- */
 
-/* Allocates; no I/O. @kr must outlive the volume. */
+/*
+ * What volume_new() would say of @o once the journal is there, if it asks for one: 0, -EINVAL, or
+ * -ERANGE with a notice that names the least memory.
+ */
+int volume_opts_check(const struct volume_env *env, const struct volume_opts *o);
+
+/* Allocates; no I/O. Refuses as volume_opts_check(). @kr must outlive the volume. */
 int volume_new(struct volume **ret, const struct volume_env *env, struct keyring *kr,
 	       const struct volume_opts *o);
 

@@ -17,6 +17,7 @@
 #include "format/fmt_name.h"
 #include "format/fmt_seg.h"
 #include "format/fmt_run.h"
+#include "lib/jdisk.h"
 #include "lib/run.h"
 #include "lib/testrand.h"
 #include "store/mem.h"
@@ -675,6 +676,46 @@ static void test_refusals(void **state)
 	end(&f);
 }
 
+/* Bytes, whole MiB: the least that volume_opts_check() takes. */
+static uint64_t least_memory(struct vol *w, bool journal)
+{
+	struct volume_opts o = w->opts;
+
+	o.flush_local = journal;
+	for (o.memory = 32u << 20; volume_opts_check(&w->env, &o); o.memory += 1u << 20)
+		assert_true(o.memory < 512u << 20);
+	return o.memory;
+}
+
+/* A daemon asks while somebody else still has the journal, and must not be told otherwise later. */
+static void test_least_memory(void **state)
+{
+	struct volume *v;
+	struct fixture f;
+	struct jdisk d;
+	int i;
+
+	(void)state;
+	begin(&f, 1);
+	assert_true(least_memory(&f.w, true) > least_memory(&f.w, false));
+	jdisk_init(&d, 64u << 20);
+	for (i = 0; i < 2; i++) {
+		struct volume_env env = f.w.env;
+		struct volume_opts o = f.w.opts;
+
+		env.journal = i ? &d.dev : NULL;
+		o.flush_local = i;
+		o.memory = least_memory(&f.w, i);
+		assert_int_equal(volume_new(&v, &env, f.w.kr, &o), 0);
+		volume_free(v);
+		o.memory -= 1u << 20;
+		assert_int_equal(volume_new(&v, &env, f.w.kr, &o), -ERANGE);
+		assert_non_null(strstr(f.w.notice, "is the least"));
+	}
+	jdisk_free(&d);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -692,6 +733,7 @@ int main(void)
 		cmocka_unit_test(test_memory_bounded),
 		cmocka_unit_test(test_arena_damaged),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_least_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
