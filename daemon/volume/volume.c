@@ -37,6 +37,7 @@
 #define EXTENTS_SPARE	4u
 #define MIN_SEGMENT	(64u << 10)
 #define MAX_SEGMENT	(64u << 20)
+#define MIB		(1ull << 20)
 
 void volume_opts_init(struct volume_opts *o)
 {
@@ -92,18 +93,19 @@ static int plan(const struct volume_opts *o, struct fmt_arena *geo, uint64_t *re
 
 int volume_opts_check(const struct volume_env *env, const struct volume_opts *o)
 {
+	struct volume_opts least = *o;
 	struct fmt_arena geo;
 	uint64_t need;
 	int err = opts_check(o);
 
-	if (err)
+	if (err || !plan(o, &geo, &need))
 		return err;
-	err = plan(o, &geo, &need);
-	if (err)
-		notice_say(env, NOTICE_ERR, "memory: %llu MiB is too little, %llu MiB is the least",
-			   (unsigned long long)(o->memory >> 20),
-			   (unsigned long long)((need + (1u << 20) - 1) >> 20));
-	return err;
+	/* what is reserved grows with the memory, though by less than that */
+	while (plan(&least, &geo, &need))
+		least.memory = (need + MIB - 1) / MIB * MIB;
+	notice_say(env, NOTICE_ERR, "memory: %llu MiB is too little, %llu MiB is the least",
+		   (unsigned long long)(o->memory / MIB), (unsigned long long)(least.memory / MIB));
+	return -ERANGE;
 }
 
 int volume_new(struct volume **ret, const struct volume_env *env, struct keyring *kr,

@@ -693,6 +693,7 @@ static void test_least_memory(void **state)
 	struct volume *v;
 	struct fixture f;
 	struct jdisk d;
+	char least[64];
 	int i;
 
 	(void)state;
@@ -708,9 +709,14 @@ static void test_least_memory(void **state)
 		o.memory = least_memory(&f.w, i);
 		assert_int_equal(volume_new(&v, &env, f.w.kr, &o), 0);
 		volume_free(v);
+		snprintf(least, sizeof(least), " %llu MiB is the least",
+			 (unsigned long long)o.memory >> 20);
 		o.memory -= 1u << 20;
 		assert_int_equal(volume_new(&v, &env, f.w.kr, &o), -ERANGE);
-		assert_non_null(strstr(f.w.notice, "is the least"));
+		assert_non_null(strstr(f.w.notice, least));
+		o.memory = 64u << 20;
+		assert_int_equal(volume_new(&v, &env, f.w.kr, &o), -ERANGE);
+		assert_non_null(strstr(f.w.notice, least));
 	}
 	jdisk_free(&d);
 	end(&f);
