@@ -164,14 +164,39 @@ static int open_local(struct serve *s, const uint8_t uuid[16], char *err)
 
 static int open_journal(struct serve *s, char *err)
 {
-	int rc;
+	int rc = 0;
 
-	for (int tries = s->asked ? RELEASE_TRIES : 1;;) {
+	for (int tries = s->asked ? RELEASE_TRIES : 1; !s->host->env.journal;) {
 		rc = host_open_journal(s->host, s->conf->journal, err);
 		if (rc != -EBUSY || !--tries)
-			return rc;
+			break;
 		poll(NULL, 0, RELEASE_PAUSE_MS);
 	}
+	if (!rc)
+		replace_journal(s->conf->journal, s->journal);
+	return rc;
+}
+
+/*
+ * Has a predecessor let go. He must not for a journal that cannot be used; if it is his, he will be
+ * told, and still has it open.
+ */
+static int replace(struct serve *s, char *err)
+{
+	struct replace_ask ask = {
+		.dir = CONTROL_DIR,
+		.name = s->name,
+		.uuid = s->uuid,
+		.abandon = s->conf->volume.abandon_journal,
+	};
+	int rc = s->conf->journal ? host_open_journal(s->host, s->conf->journal, err) : 0;
+
+	if (rc && rc != -EBUSY)
+		return rc;
+	ask.busy = rc;
+	replace_journal(s->conf->journal, ask.journal);
+	return replace_ask(&ask, clock_mono_us(s->host->env.clock), REPLACE_PATIENCE_MS, &s->asked,
+			   err);
 }
 
 /*
@@ -202,9 +227,7 @@ static int attach(struct serve *s, char *err)
 	if (!early) {
 		set_names(s, uuid, keys_name(s->keys));
 		if (s->conf->replace)
-			rc = replace_ask(CONTROL_DIR, s->name, s->uuid,
-					 clock_mono_us(s->host->env.clock), REPLACE_PATIENCE_MS,
-					 &s->asked, err);
+			rc = replace(s, err);
 		if (!rc)
 			rc = open_local(s, uuid, err);
 	} else if (memcmp(uuid, k.uuid, sizeof(k.uuid)) != 0) {

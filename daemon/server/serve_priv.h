@@ -9,6 +9,7 @@
 
 #include "base/uuid.h"
 #include "server/client.h"
+#include "server/replace.h"
 #include "server/report.h"
 #include "server/serve.h"
 
@@ -29,6 +30,7 @@ struct serve {
 	struct control *control; /* the watcher reads it once the pipe has said so */
 	char name[VOLUME_NAME_LEN];
 	char uuid[UUID_STR_LEN];
+	char journal[REPLACE_JOURNAL_LEN]; /* that is in use, "" = none; set before ready */
 	struct report_meta meta; /* core lock */
 
 	/* Guarded by the core lock. */

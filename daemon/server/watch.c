@@ -74,6 +74,7 @@ static json_t *on_replace(struct serve *s, int conn, const json_t *req)
 {
 	const char *uuid = json_string_value(json_object_get(req, "uuid"));
 	uint64_t now = clock_mono_us(s->host->env.clock), until;
+	json_t *refusal;
 
 	until = (uint64_t)json_integer_value(json_object_get(req, "until_us"));
 	if (!uuid || strcmp(uuid, s->uuid) != 0)
@@ -83,6 +84,9 @@ static json_t *on_replace(struct serve *s, int conn, const json_t *req)
 	/* Read late: who asked may have given up, and nobody would serve. */
 	if (now >= until || until - now > REPLACE_ASK_US)
 		return control_refusal("the request is too old");
+	refusal = replace_check_journal(s->journal, s->conf->journal, req);
+	if (refusal)
+		return refusal;
 	if (!client_take(&s->client, conn, false, now))
 		return control_refusal("it is stopping");
 	s->want = WANT_REPLACE;
