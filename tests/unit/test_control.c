@@ -307,7 +307,8 @@ static int ask(struct old *o, unsigned int patience_ms, int *ret_asked, char *te
 
 	assert_int_equal(control_open(&o->c, dir, "vol", err, sizeof(err)), 0);
 	assert_int_equal(pthread_create(&o->thread, NULL, old_thread, o), 0);
-	rc = replace_ask(dir, "vol", uuid, 5000000, patience_ms, ret_asked, text);
+	rc = replace_ask(&(struct replace_ask){ .dir = dir, .name = "vol", .uuid = uuid }, 5000000,
+			 patience_ms, ret_asked, text);
 	pthread_join(o->thread, NULL);
 	control_close(o->c);
 	assert_string_equal(json_string_value(json_object_get(o->req, "op")), "replace");
@@ -348,7 +349,10 @@ static void test_replace(void **state)
 	assert_non_null(strstr(text, "nothing was changed"));
 
 	/* there is none */
-	assert_int_equal(replace_ask(dir, "vol", uuid, 0, 5000, &asked, text), 0);
+	assert_int_equal(
+		replace_ask(&(struct replace_ask){ .dir = dir, .name = "vol", .uuid = uuid }, 0,
+			    5000, &asked, text),
+		0);
 	assert_false(asked);
 }
 
