@@ -22,7 +22,7 @@ h_fio() {
 	local pass=0
 	while [ ! -e "$Z/enough" ]; do
 		fio --name=h --filename="$H_DEV" --rw=randwrite --bsrange=4k-64k --blockalign=4k --direct=1 --ioengine=libaio \
-			--iodepth=32 --size=24M --randseed=$pass --fsync=200 --verify=crc32c --verify_fatal=1 --verify_backlog=64 \
+			--iodepth=32 --size=24M --randseed=$pass --fsync=200 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --verify_state_save=0 \
 			--output-format=terse --output="$Z/fio.terse" || { cat "$Z/fio.terse"; return 1; }
 		pass=$((pass + 1))
 	done
