@@ -28,6 +28,24 @@ struct arena_disk {
 };
 static_assert(sizeof(struct arena_disk) == 128, "arena header");
 
+/* Words behind it that change while the arena is in use. */
+#define SPILLED_OFF 128u
+#define OWNER_OFF   136u
+
+static uint64_t word(const void *hdr, size_t off)
+{
+	const uint64_t *p = (const uint64_t *)((const uint8_t *)hdr + off);
+
+	return le64toh(__atomic_load_n(p, __ATOMIC_ACQUIRE));
+}
+
+static void set_word(void *hdr, size_t off, uint64_t n)
+{
+	uint64_t *p = (uint64_t *)((uint8_t *)hdr + off);
+
+	__atomic_store_n(p, htole64(n), __ATOMIC_SEQ_CST);
+}
+
 void fmt_arena_init(void *hdr, const struct fmt_arena *a, const uint8_t uuid[16])
 {
 	struct arena_disk d = {
@@ -47,6 +65,7 @@ void fmt_arena_init(void *hdr, const struct fmt_arena *a, const uint8_t uuid[16]
 	d.crc = le_32(crc32c(0, &d, offsetof(struct arena_disk, crc)));
 	memset(hdr, 0, FMT_ARENA_HDR_LEN);
 	fmt_arena_set_spilled(hdr, a->spilled);
+	fmt_arena_set_owner(hdr, a->owner);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	memcpy(hdr, &d, sizeof(d));
 }
@@ -95,6 +114,7 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 	a.epoch = le_cpu64(d.epoch);
 	a.created_us = le_cpu64(d.created_us);
 	a.spilled = fmt_arena_spilled(hdr);
+	a.owner = word(hdr, OWNER_OFF);
 	if (!arena_ok(&a, mapped))
 		return -EBADMSG;
 	*ret = a;
@@ -103,16 +123,17 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 
 uint64_t fmt_arena_spilled(const void *hdr)
 {
-	const uint64_t *p = (const uint64_t *)((const uint8_t *)hdr + sizeof(struct arena_disk));
-
-	return le64toh(__atomic_load_n(p, __ATOMIC_ACQUIRE));
+	return word(hdr, SPILLED_OFF);
 }
 
 void fmt_arena_set_spilled(void *hdr, uint64_t wno)
 {
-	uint64_t *p = (uint64_t *)((uint8_t *)hdr + sizeof(struct arena_disk));
+	set_word(hdr, SPILLED_OFF, wno);
+}
 
-	__atomic_store_n(p, htole64(wno), __ATOMIC_SEQ_CST);
+void fmt_arena_set_owner(void *hdr, uint64_t epoch)
+{
+	set_word(hdr, OWNER_OFF, epoch);
 }
 
 void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r)

@@ -44,6 +44,7 @@ struct fmt_arena {
 	uint64_t epoch;		/* of the daemon that made it, for people */
 	uint64_t created_us;
 	uint64_t spilled;	/* as it is when made or opened: fmt_arena_spilled() */
+	uint64_t owner;		/* the same: fmt_arena_set_owner() */
 };
 
 struct fmt_arena_rec {
@@ -87,6 +88,12 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 #define FMT_ARENA_LOST	(~0ull)
 uint64_t fmt_arena_spilled(const void *hdr);
 void fmt_arena_set_spilled(void *hdr, uint64_t wno);
+
+/*
+ * The epoch of the last owner that had nothing of another host's to tell the kernel whose arena
+ * this is, or had told it; 0: none has said so. A word of its own, too.
+ */
+void fmt_arena_set_owner(void *hdr, uint64_t epoch);
 
 /* Fills entry @e and then makes it count (store-release). One writer per entry. */
 void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r);

@@ -118,6 +118,7 @@ int arena_init(struct arena *a, void *base, uint64_t total, const struct fmt_are
 	memset(a->data, 0, ARENA_ZERO_LEN);
 	a->untold = true;
 	a->geo.spilled = FMT_ARENA_LOST;
+	a->geo.owner = 0;
 	fmt_arena_init(base, &a->geo, uuid);
 	for (i = 0; i < a->nr_exts; i++)
 		ext_make_free(a, i);
@@ -304,8 +305,20 @@ void arena_give_up(struct arena *a, const uint8_t uuid[16])
 	fmt_arena_init(a->base, &a->geo, uuid);
 }
 
-void arena_told(struct arena *a)
+void arena_set_owner(struct arena *a, uint64_t epoch)
 {
+	a->geo.owner = epoch;
+	fmt_arena_set_owner(a->base, epoch);
+}
+
+uint64_t arena_owner(const struct arena *a)
+{
+	return a->geo.owner;
+}
+
+void arena_told(struct arena *a, uint64_t epoch)
+{
+	arena_set_owner(a, epoch);
 	if (!a->untold)
 		return;
 	a->untold = false;

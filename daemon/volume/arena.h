@@ -115,9 +115,17 @@ int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[
 void arena_give_up(struct arena *a, const uint8_t uuid[16]);
 
 /*
- * The kernel knows what was found: from here on records are missing only where they are spilled.
+ * The kernel knows what was found, by the owner of epoch @epoch: from here on records are missing
+ * only where they are spilled.
  */
-void arena_told(struct arena *a);
+void arena_told(struct arena *a, uint64_t epoch);
+
+/*
+ * The owner of epoch @epoch goes on with what the arena's kernel knows; of which owner that was
+ * said last, 0 = of none. It outlives arena_give_up(), not arena_init().
+ */
+void arena_set_owner(struct arena *a, uint64_t epoch);
+uint64_t arena_owner(const struct arena *a);
 
 void arena_free(struct arena *a);
 

@@ -200,15 +200,19 @@ static bool adoptable(struct volume *v, const struct replay *walk)
 }
 
 /*
- * Has another host written since this one was last in accord with the log? Its process had an epoch
- * of its own then.
+ * Has another host written since our kernel was last in accord with the log? The owner then had an
+ * epoch, which the arena names. Without the kernel's arena the state folder must do; without both
+ * (0) nobody knows, and whatever is in the log may be another host's.
  */
 static bool others_wrote(const struct volume *v)
 {
+	uint64_t owner = v->adopted ? arena_owner(&v->arena) : 0;
 	uint32_t i;
 
-	for (i = 0; v->seen.epoch && i < v->segs.nr; i++)
-		if (v->segs.ents[i].rec.epoch > v->seen.epoch)
+	if (!owner)
+		owner = v->seen.epoch;
+	for (i = 0; i < v->segs.nr; i++)
+		if (v->segs.ents[i].rec.epoch > owner)
 			return true;
 	return false;
 }
@@ -362,6 +366,8 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 		seen_complain(v, NOTICE_ERR, err);
 		return err;
 	}
+	if (!ret->foreign && v->adopted)
+		arena_set_owner(&v->arena, v->epoch);
 	ret->durable_wno = v->committed_wno;
 	ret->recovered_wno = v->committed_wno;
 	v->state = VOL_SERVING;

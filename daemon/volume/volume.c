@@ -221,7 +221,7 @@ void volume_resumed(struct volume *v)
 
 	if (!vol_serving(v))
 		return;
-	arena_told(&v->arena);
+	arena_told(&v->arena, v->epoch);
 	if (v->seen.epoch == v->epoch)
 		return;
 	v->seen.epoch = v->epoch;

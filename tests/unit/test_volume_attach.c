@@ -147,6 +147,60 @@ static void test_back_after_another(void **state)
 	model_free(&m);
 }
 
+/*
+ * The same without the state folder: what the kernel knows is as old as its arena, which says whose
+ * it was.
+ */
+static void test_back_without_state(void **state)
+{
+	struct vol a, b;
+	struct model m;
+	uint32_t i;
+
+	(void)state;
+	begin(&a, &m, 3);
+	write_one(&a, &m, 1);
+	assert_int_equal(vol_flush(&a), 0);
+	write_one(&a, &m, 2);
+	/* nobody else has written, and its own processes may die as they adopt, and as they seal */
+	a.untold = true;
+	for (i = 0; i < 4; i++) {
+		vol_kill(&a);
+		a.file_len = 0;
+		assert_int_equal(vol_attach(&a, true), 0);
+		assert_false(a.rec.foreign);
+		assert_true(a.rec.adopted);
+		if (i == 2)
+			assert_int_equal(vol_flush(&a), 0);
+		vol_assert_prefix(&a, &m, 2, 2);
+	}
+	volume_resumed(a.v);
+	write_one(&a, &m, 3);
+	vol_kill(&a);
+	a.file_len = 0;
+
+	vol_share(&b, &a);
+	assert_int_equal(vol_attach(&b, false), 0);
+	model_cut(&m, 2);
+	write_one(&b, &m, 4);
+	assert_int_equal(vol_detach(&b), 0);
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(vol_attach(&a, true), 0);
+		assert_true(a.rec.foreign);
+		assert_false(a.rec.adopted);
+		vol_assert_prefix(&a, &m, 3, 3);
+		vol_kill(&a);
+		a.file_len = 0;
+	}
+	/* nor does anybody know it without the arena */
+	assert_int_equal(vol_attach(&a, false), 0);
+	assert_true(a.rec.foreign);
+	vol_end(&b);
+	vol_end(&a);
+	model_free(&m);
+}
+
 /* Another host has looked, and not written: the log goes on, and all is there. */
 static void test_back_after_a_look(void **state)
 {
@@ -469,10 +523,15 @@ static void test_full_state_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_owner_goes_on),	  cmocka_unit_test(test_back_after_another),
-		cmocka_unit_test(test_back_after_a_look), cmocka_unit_test(test_damaged_index),
-		cmocka_unit_test(test_store_comes_back),  cmocka_unit_test(test_store_refuses),
-		cmocka_unit_test(test_no_create_only),	  cmocka_unit_test(test_probe_costs_little),
+		cmocka_unit_test(test_owner_goes_on),
+		cmocka_unit_test(test_back_after_another),
+		cmocka_unit_test(test_back_without_state),
+		cmocka_unit_test(test_back_after_a_look),
+		cmocka_unit_test(test_damaged_index),
+		cmocka_unit_test(test_store_comes_back),
+		cmocka_unit_test(test_store_refuses),
+		cmocka_unit_test(test_no_create_only),
+		cmocka_unit_test(test_probe_costs_little),
 		cmocka_unit_test(test_full_state_folder),
 	};
 

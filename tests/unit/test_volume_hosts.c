@@ -67,6 +67,8 @@ static void leaves(struct kernel_host *h)
 	h->has_own = true;
 	h->own_acked = h->w.acked;
 	h->passed_by = false;
+	if (testrand_below(6) == 0)
+		h->w.file_len = 0; /* its state folder is lost */
 }
 
 /* As session.c and the module decide it. */
