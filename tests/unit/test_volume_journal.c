@@ -65,11 +65,14 @@ static void test_flush_cuts_no_batch(void **state)
 	jworld_end(&t);
 }
 
-/* Deaths, losses of power and faults of the network, over and over. */
-static void cuts_run(uint64_t seed)
+struct cuts {
+	uint64_t cuts, kills, replayed;
+};
+
+/* Deaths, losses of power and faults of the network, over and over. Adds to @ret. */
+static void cuts_run(uint64_t seed, struct cuts *ret)
 {
-	uint32_t i, at, cuts = 0, kills = 0;
-	uint64_t replayed = 0;
+	uint32_t i, at;
 	struct run r;
 	int err;
 
@@ -101,16 +104,15 @@ static void cuts_run(uint64_t seed)
 		while ((err = vol_attach(&r.w, true)))
 			if (err != -ETIMEDOUT)
 				fail_msg("seed %u: %d %s", (unsigned int)seed, err, r.w.notice);
-		cuts += power;
-		kills += !power;
-		replayed += r.w.rec.journal_ops;
+		ret->cuts += power;
+		ret->kills += !power;
+		ret->replayed += r.w.rec.journal_ops;
 		at = vol_assert_prefix(&r.w, &r.m, power ? r.w.durable : r.w.acked, r.m.ops);
 		model_cut(&r.m, at);
 		r.w.acked = at;
 		if (testrand_below(3) == 0)
 			vol_assert_store(&r.w, &r.m, 0, r.m.ops);
 	}
-	assert_true(cuts > 2 && kills && replayed);
 	r.w.net.refuse_pm = 0;
 	r.w.net.lose_pm = 0;
 	assert_int_equal(vol_detach(&r.w), 0);
@@ -120,11 +122,14 @@ static void cuts_run(uint64_t seed)
 
 static void test_cuts(void **state)
 {
-	uint64_t seed;
+	uint64_t seed, n = run_seeds(4);
+	struct cuts all = { 0 };
 
 	(void)state;
-	for (seed = 500; seed < 500 + run_seeds(4); seed++)
-		cuts_run(seed);
+	for (seed = 500; seed < 500 + n; seed++)
+		cuts_run(seed, &all);
+	if (n >= 4) /* of one seed alone nothing is certain */
+		assert_true(all.cuts > 12 && all.kills > 4 && all.replayed > 40);
 }
 
 /* Enough to go round the ring several times, the store now and then too slow to follow. */
@@ -505,6 +510,20 @@ static void takeover(bool writes)
 	jworld_end(&t);
 }
 
+/* Only its journal has what a host has flushed; its power fails; @b may take over. */
+static void flushed_and_cut(struct jworld *t, struct vol *b, uint64_t seed)
+{
+	jworld_begin(t, seed);
+	jworld_hold(&t->w);
+	jworld_write(t, 1, 1);
+	assert_int_equal(vol_flush(&t->w), 0);
+	t->w.net.die_drops = true;
+	vol_cut(&t->w);
+	t->w.net.hold[0] = 0;
+	vol_share(b, &t->w);
+	b->opts.accept_loss = true;
+}
+
 /* The host that comes back must not stop the one that has taken over. */
 static void test_set_aside_quietly(void **state)
 {
@@ -512,15 +531,7 @@ static void test_set_aside_quietly(void **state)
 	struct jworld t;
 
 	(void)state;
-	jworld_begin(&t, 15);
-	jworld_hold(&t.w);
-	jworld_write(&t, 1, 1);
-	assert_int_equal(vol_flush(&t.w), 0);
-	t.w.net.die_drops = true;
-	vol_cut(&t.w);
-	t.w.net.hold[0] = 0;
-	vol_share(&b, &t.w);
-	b.opts.accept_loss = true;
+	flushed_and_cut(&t, &b, 15);
 	assert_int_equal(vol_attach(&b, false), 0);
 	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
 	assert_int_equal(vol_write(&b, 0, 9, 1, 7), 0);
@@ -560,15 +571,7 @@ static void test_discarded(void **state)
 	struct jworld t;
 
 	(void)state;
-	jworld_begin(&t, 17);
-	jworld_hold(&t.w);
-	jworld_write(&t, 1, 1);
-	assert_int_equal(vol_flush(&t.w), 0);
-	t.w.net.die_drops = true;
-	vol_cut(&t.w);
-	t.w.net.hold[0] = 0;
-	vol_share(&b, &t.w);
-	b.opts.accept_loss = true;
+	flushed_and_cut(&t, &b, 17);
 	assert_int_equal(vol_attach(&b, false), 0);
 	assert_int_equal(vol_detach(&b), 0);
 	vol_end(&b);
@@ -593,15 +596,7 @@ static void test_head_alone_changes_nothing(void **state)
 	struct jworld t;
 
 	(void)state;
-	jworld_begin(&t, 16);
-	jworld_hold(&t.w);
-	jworld_write(&t, 1, 1);
-	assert_int_equal(vol_flush(&t.w), 0);
-	t.w.net.die_drops = true;
-	vol_cut(&t.w);
-	t.w.net.hold[0] = 0;
-	vol_share(&b, &t.w);
-	b.opts.accept_loss = true;
+	flushed_and_cut(&t, &b, 16);
 	jworld_hold(&b);
 	b.net.die_drops = true;
 	assert_int_equal(vol_attach(&b, false), -EINTR); /* its fence never gets there */
