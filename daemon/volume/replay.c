@@ -233,10 +233,11 @@ static void note_fence(struct walk *w, const struct fmt_seg *seg)
 	struct replay *out = w->out;
 
 	memcpy(out->owner_journal, seg->journal, sizeof(out->owner_journal));
-	if (!j || out->left_seen || seg->epoch <= j->epoch ||
+	if (!j || out->left_seen || out->left_hidden || seg->epoch <= j->epoch ||
 	    !memcmp(seg->journal, j->sb.journal, sizeof(seg->journal)))
 		return;
-	out->left_seen = true;
+	out->left_seen = out->ours_seen;
+	out->left_hidden = !out->ours_seen;
 	out->left_wno = seg->wno_last;
 }
 
@@ -270,6 +271,8 @@ static int take_object(struct walk *w, struct sio *s)
 		err = continues(w, &seg);
 	if (err)
 		return err;
+	if (v->journal && seg.epoch <= v->journal->epoch)
+		w->out->ours_seen = true;
 	if (seg.type == FMT_SEG_FENCE) {
 		if (seg.resume_wno > w->out->resume_wno)
 			w->out->resume_wno = seg.resume_wno;
@@ -432,6 +435,8 @@ static int walk(struct walk *w, const struct fmt_head *h)
 
 	memset(w->out, 0, sizeof(*w->out));
 	memcpy(w->out->owner_journal, h->image_journal, sizeof(w->out->owner_journal));
+	w->out->ours_seen = v->journal && !memcmp(h->image_journal, v->journal->sb.journal,
+						  sizeof(h->image_journal));
 	w->seq = h->replay_from;
 	w->version = h->version;
 	v->window = h->window;

@@ -56,6 +56,21 @@ void jdisk_spoil(struct jdisk *d, uint64_t off)
 	block_of(d, off)->bad[off % JDEV_BLOCK / SECTOR] = true;
 }
 
+uint64_t jdisk_sum(const struct jdisk *d)
+{
+	uint64_t sum = 0xcbf29ce484222325ull, word;
+
+	for (uint64_t i = 0; i < d->dev.size / JDEV_BLOCK; i++) {
+		for (uint32_t at = 0; d->blocks[i] && at < JDEV_BLOCK; at += sizeof(word)) {
+			memcpy(&word, d->blocks[i]->data + at, sizeof(word));
+			/* a block of zeros counts as much as one that is not there */
+			if (word)
+				sum = (sum ^ word ^ (i * JDEV_BLOCK + at)) * 0x100000001b3ull;
+		}
+	}
+	return sum;
+}
+
 struct jdisk_copy *jdisk_save(const struct jdisk *d)
 {
 	uint64_t nr = d->dev.size / JDEV_BLOCK;
@@ -116,6 +131,13 @@ static void write_all(struct jdisk *d, const struct jdev_req *r)
 {
 	for (uint32_t at = 0; at < r->len; at += SECTOR)
 		write_sector(d, r, at);
+}
+
+void jdisk_set(struct jdisk *d, uint64_t off, const void *p, uint32_t len)
+{
+	struct jdev_req r = { .off = off, .buf = (void *)(uintptr_t)p, .len = len };
+
+	write_all(d, &r);
 }
 
 static void spoil_sector(struct jdisk *d, uint64_t off)

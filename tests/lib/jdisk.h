@@ -69,6 +69,12 @@ uint8_t *jdisk_at(struct jdisk *d, uint64_t off);
 /* The sector at @off cannot be read until it is written. */
 void jdisk_spoil(struct jdisk *d, uint64_t off);
 
+/* As if @len bytes, whole sectors, had been written at @off. */
+void jdisk_set(struct jdisk *d, uint64_t off, const void *p, uint32_t len);
+
+/* A checksum of the content: has anybody written to it? */
+uint64_t jdisk_sum(const struct jdisk *d);
+
 /* A copy of the content, and going back to it: a disk restored from a backup. NULL: zeros. */
 struct jdisk_copy;
 struct jdisk_copy *jdisk_save(const struct jdisk *d);

@@ -545,6 +545,30 @@ static void test_set_aside_quietly(void **state)
 	jworld_end(&t);
 }
 
+/*
+ * The fence by which another host has taken over lies behind a checkpoint of his; the one that can
+ * be seen is a later one, beyond all that the journal holds.
+ */
+static void test_set_aside_behind_a_checkpoint(void **state)
+{
+	struct vol b;
+	struct jworld t;
+	uint64_t sum;
+
+	(void)state;
+	flushed_and_cut(&t, &b, 20);
+	sum = jdisk_sum(t.w.jdisk);
+	assert_int_equal(vol_attach(&b, false), 0);
+	assert_int_equal(vol_write(&b, 0, 9, 1, 7), 0);
+	assert_int_equal(vol_detach(&b), 0);
+	assert_int_equal(vol_attach(&b, false), 0);
+	vol_end(&b);
+	t.w.opts.takeover = true;
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
+	assert_true(jdisk_sum(t.w.jdisk) == sum);
+	jworld_end(&t);
+}
+
 /* As 'zerofs journal discard' leaves it: empty, from a position on where no record ever was. */
 static void discard(struct vol *w)
 {
@@ -683,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_open_journal_is_missed),
 		cmocka_unit_test(test_clean_journal_is_not_missed),
 		cmocka_unit_test(test_set_aside_quietly),
+		cmocka_unit_test(test_set_aside_behind_a_checkpoint),
 		cmocka_unit_test(test_discarded),
 		cmocka_unit_test(test_head_alone_changes_nothing),
 		cmocka_unit_test(test_set_aside),
