@@ -31,6 +31,7 @@ static_assert(sizeof(struct arena_disk) == 128, "arena header");
 /* Words behind it that change while the arena is in use. */
 #define SPILLED_OFF 128u
 #define OWNER_OFF   136u
+#define JOURNAL_OFF 144u
 
 static uint64_t word(const void *hdr, size_t off)
 {
@@ -66,6 +67,7 @@ void fmt_arena_init(void *hdr, const struct fmt_arena *a, const uint8_t uuid[16]
 	memset(hdr, 0, FMT_ARENA_HDR_LEN);
 	fmt_arena_set_spilled(hdr, a->spilled);
 	fmt_arena_set_owner(hdr, a->owner);
+	fmt_arena_set_journal(hdr, a->journal);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	memcpy(hdr, &d, sizeof(d));
 }
@@ -115,6 +117,7 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 	a.created_us = le_cpu64(d.created_us);
 	a.spilled = fmt_arena_spilled(hdr);
 	a.owner = word(hdr, OWNER_OFF);
+	a.journal = word(hdr, JOURNAL_OFF);
 	if (!arena_ok(&a, mapped))
 		return -EBADMSG;
 	*ret = a;
@@ -134,6 +137,11 @@ void fmt_arena_set_spilled(void *hdr, uint64_t wno)
 void fmt_arena_set_owner(void *hdr, uint64_t epoch)
 {
 	set_word(hdr, OWNER_OFF, epoch);
+}
+
+void fmt_arena_set_journal(void *hdr, uint64_t epoch)
+{
+	set_word(hdr, JOURNAL_OFF, epoch);
 }
 
 void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r)

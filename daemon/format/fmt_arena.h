@@ -45,6 +45,7 @@ struct fmt_arena {
 	uint64_t created_us;
 	uint64_t spilled;	/* as it is when made or opened: fmt_arena_spilled() */
 	uint64_t owner;		/* the same: fmt_arena_set_owner() */
+	uint64_t journal;	/* the same: fmt_arena_set_journal() */
 };
 
 struct fmt_arena_rec {
@@ -94,6 +95,9 @@ void fmt_arena_set_spilled(void *hdr, uint64_t wno);
  * this is, or had told it; 0: none has said so. A word of its own, too.
  */
 void fmt_arena_set_owner(void *hdr, uint64_t epoch);
+
+/* The epoch in the superblock of the journal that goes with the arena; 0: none does. The same. */
+void fmt_arena_set_journal(void *hdr, uint64_t epoch);
 
 /* Fills entry @e and then makes it count (store-release). One writer per entry. */
 void fmt_arena_set(struct fmt_arena_entry *e, const struct fmt_arena_rec *r);

@@ -119,6 +119,7 @@ int arena_init(struct arena *a, void *base, uint64_t total, const struct fmt_are
 	a->untold = true;
 	a->geo.spilled = FMT_ARENA_LOST;
 	a->geo.owner = 0;
+	a->geo.journal = 0;
 	fmt_arena_init(base, &a->geo, uuid);
 	for (i = 0; i < a->nr_exts; i++)
 		ext_make_free(a, i);
@@ -316,8 +317,15 @@ uint64_t arena_owner(const struct arena *a)
 	return a->geo.owner;
 }
 
-void arena_told(struct arena *a, uint64_t epoch)
+uint64_t arena_journal(const struct arena *a)
 {
+	return a->geo.journal;
+}
+
+void arena_told(struct arena *a, uint64_t epoch, uint64_t journal)
+{
+	a->geo.journal = journal;
+	fmt_arena_set_journal(a->base, journal);
 	arena_set_owner(a, epoch);
 	if (!a->untold)
 		return;

@@ -116,9 +116,10 @@ void arena_give_up(struct arena *a, const uint8_t uuid[16]);
 
 /*
  * The kernel knows what was found, by the owner of epoch @epoch: from here on records are missing
- * only where they are spilled.
+ * only where they are spilled. @journal: the epoch in the superblock of the journal that he writes
+ * to, 0: to none.
  */
-void arena_told(struct arena *a, uint64_t epoch);
+void arena_told(struct arena *a, uint64_t epoch, uint64_t journal);
 
 /*
  * The owner of epoch @epoch goes on with what the arena's kernel knows; of which owner that was
@@ -126,6 +127,7 @@ void arena_told(struct arena *a, uint64_t epoch);
  */
 void arena_set_owner(struct arena *a, uint64_t epoch);
 uint64_t arena_owner(const struct arena *a);
+uint64_t arena_journal(const struct arena *a);
 
 void arena_free(struct arena *a);
 

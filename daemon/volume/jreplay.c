@@ -71,6 +71,24 @@ static int check_age(const struct volume *v, const struct fmt_head *h, bool give
 	return -ENOMEDIUM;
 }
 
+/*
+ * Memory has writes of an owner who had a later journal than this. Nobody may mix them with what
+ * this one holds, not even who gives up what is missing: it may be of a history that was given up
+ * before.
+ */
+static bool arena_is_younger(const struct volume *v)
+{
+	const struct journal *j = v->journal;
+
+	if (!j || !j->nr_refs || !v->adopted || arena_journal(&v->arena) <= j->epoch)
+		return false;
+	notice_say(&v->env, NOTICE_ERR,
+		   "the journal is older than the one that was in use here until now: use the "
+		   "newest one, or none: --abandon-journal without --journal goes on with what "
+		   "memory and store have");
+	return true;
+}
+
 /* The journal holds something, and head @h is not its owner's. [waits] */
 static int doubt(struct volume *v, const struct fmt_head *h)
 {
@@ -98,6 +116,8 @@ int jreplay_policy(struct volume *v, const struct fmt_head *h)
 			   (unsigned long long)h->epoch, (unsigned long long)j->epoch);
 		return -ESTALE;
 	}
+	if (arena_is_younger(v))
+		return -ESTALE;
 	ours = j && !memcmp(j->sb.journal, h->journal, sizeof(h->journal));
 	if (j && j->nr_refs && !ours) {
 		err = doubt(v, h);
@@ -163,6 +183,9 @@ int jreplay_judge(struct volume *v, struct replay *r)
 	stored = j->store_to > j->sb.start_wno ? j->store_to : j->sb.start_wno;
 	/* not by the superblock's epoch: a WRITE that failed leaves that behind */
 	r->continues = !memcmp(r->owner_journal, j->sb.journal, sizeof(j->sb.journal));
+	/* it had been left before: what is in it is older than that */
+	if (r->left_seen || r->left_hidden)
+		r->continues = false;
 	if (r->continues && stored > v->committed_wno) {
 		notice_say(
 			&v->env, NOTICE_ERR,

@@ -21,9 +21,9 @@ int jreplay_open(struct volume *v);
 /*
  * May the volume whose newest head is @h be attached with this journal, or without one? -ENOMEDIUM
  * with a notice: the head names an open one that is not here, or that had got further than it shows
- * now, and nobody has given it up; -ESTALE:
- * the journal knows a later owner than the store shows; -EUCLEAN: it holds something, and somebody
- * else has owned the volume since. A claim would supersede him before the walk could tell, so with
+ * now, and nobody has given it up; -ESTALE: the journal knows a later owner than the store shows,
+ * or the arena a later one than the journal; -EUCLEAN: it holds something, and somebody else has
+ * owned the volume since. A claim would supersede him before the walk could tell, so with
  * --takeover the log is looked at first; other errors are replay_look()'s. [waits]
  */
 int jreplay_policy(struct volume *v, const struct fmt_head *h);

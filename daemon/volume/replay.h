@@ -21,9 +21,9 @@ struct replay {
 	/* of the log's last owner: as the last fence says, or the head of who made the manifest */
 	uint8_t owner_journal[FMT_UUID_LEN];
 	/*
-	 * the first fence of somebody newer than our journal's owner, and what was in the log there.
-	 * Known only where what the image holds, or an object that the walk has met before, is that
-	 * owner's or an earlier one's: else the first one lies behind the image
+	 * the first fence of somebody newer than our journal's owner, and what was in the log
+	 * there. Known only where what the image holds, or an object that the walk has met before,
+	 * is that owner's or an earlier one's: else the first one lies behind the image
 	 */
 	bool ours_seen, left_seen, left_hidden;
 	uint64_t left_wno;

@@ -217,11 +217,12 @@ int volume_recover(struct volume *v, struct volume_recovery *ret)
 
 void volume_resumed(struct volume *v)
 {
+	const struct journal *j = v->journal;
 	int err;
 
 	if (!vol_serving(v))
 		return;
-	arena_told(&v->arena, v->epoch);
+	arena_told(&v->arena, v->epoch, j && j->state == JOURNAL_ACTIVE ? j->sb.epoch : 0);
 	if (v->seen.epoch == v->epoch)
 		return;
 	v->seen.epoch = v->epoch;

@@ -546,8 +546,8 @@ static void test_set_aside_quietly(void **state)
 }
 
 /*
- * The fence by which another host has taken over lies behind a checkpoint of his; the one that can
- * be seen is a later one, beyond all that the journal holds.
+ * The fence by which another host has taken over lies behind a checkpoint of his; none can be seen,
+ * or a later one, beyond all that the journal holds.
  */
 static void test_set_aside_behind_a_checkpoint(void **state)
 {
@@ -561,9 +561,10 @@ static void test_set_aside_behind_a_checkpoint(void **state)
 	assert_int_equal(vol_attach(&b, false), 0);
 	assert_int_equal(vol_write(&b, 0, 9, 1, 7), 0);
 	assert_int_equal(vol_detach(&b), 0);
+	t.w.opts.takeover = true;
+	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
 	assert_int_equal(vol_attach(&b, false), 0);
 	vol_end(&b);
-	t.w.opts.takeover = true;
 	assert_int_equal(vol_attach(&t.w, false), -EUCLEAN);
 	assert_true(jdisk_sum(t.w.jdisk) == sum);
 	jworld_end(&t);
@@ -611,6 +612,57 @@ static void test_discarded(void **state)
 	assert_int_equal(vol_attach(&t.w, false), 0);
 	vol_assert_prefix(&t.w, &t.m, 1, 1);
 	jworld_end(&t);
+}
+
+/*
+ * A disk as it was before its journal was discarded: what it holds is of the history that was given
+ * up, though the last fence names it. @other: another host's fence lies between, which the log
+ * shows. Else the arena knows that its owner had a younger one.
+ */
+static void copy_from_before_discard(bool other)
+{
+	struct jdisk_copy *copy;
+	struct vol b;
+	struct jworld t;
+	uint64_t sum;
+
+	flushed_and_cut(&t, &b, 21 + other);
+	copy = jdisk_save(t.w.jdisk);
+	sum = jdisk_sum(t.w.jdisk);
+	if (other) {
+		assert_int_equal(vol_attach(&b, false), 0);
+		vol_kill(&b);
+	}
+	vol_end(&b);
+	discard(&t.w);
+	t.w.opts.abandon_journal = true;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	model_cut(&t.m, vol_assert_prefix(&t.w, &t.m, 0, 0));
+	jworld_hold(&t.w);
+	jworld_write(&t, 5, 1);
+	if (other)
+		vol_cut(&t.w);
+	else
+		vol_kill(&t.w);
+	t.w.net.hold[0] = 0;
+	jdisk_restore(t.w.jdisk, copy);
+	jdisk_copy_free(copy);
+	assert_int_equal(vol_attach(&t.w, true), other ? -EUCLEAN : -ESTALE);
+	assert_true(jdisk_sum(t.w.jdisk) == sum);
+	/* without it all is there that can be */
+	t.w.env.journal = NULL;
+	t.w.opts.flush_local = false;
+	assert_int_equal(vol_attach(&t.w, true), 0);
+	assert_true(other || t.w.rec.adopted);
+	vol_assert_prefix(&t.w, &t.m, !other, !other);
+	jworld_end(&t);
+}
+
+static void test_copy_from_before_discard(void **state)
+{
+	(void)state;
+	copy_from_before_discard(true);
+	copy_from_before_discard(false);
 }
 
 /* Another host that had got no further than its head has changed nothing. */
@@ -709,6 +761,7 @@ int main(void)
 		cmocka_unit_test(test_set_aside_quietly),
 		cmocka_unit_test(test_set_aside_behind_a_checkpoint),
 		cmocka_unit_test(test_discarded),
+		cmocka_unit_test(test_copy_from_before_discard),
 		cmocka_unit_test(test_head_alone_changes_nothing),
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_store_rolled_back),
