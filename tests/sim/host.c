@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A host's lives: its daemon attaches, serves, detaches, dies; its kernel outlives it, or not. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/jdisk.h"
 #include "lib/testrand.h"
 #include "sim/sim.h"
 #include "volume/vol.h"
@@ -11,9 +13,10 @@
 static void trace_fate(void *ctx, const struct store_req *r, const char *what)
 {
 	static const char *const ops[] = { "PUT", "GET", "LIST", "DELETE" };
-	const struct host *h = ctx;
+	struct host *h = ctx;
 
 	sim_trace(h->s, "h%u: %s %s: %s (%ld)", h->no, ops[r->op], r->name, what, (long)r->res);
+	oracle_request(h, r, what);
 }
 
 void host_faults(struct host *h, bool on)
@@ -29,6 +32,7 @@ void host_faults(struct host *h, bool on)
 	n->twice_pm = on ? sc->twice_pm : 0;
 	if (!on) {
 		n->refuse_puts = n->refuse_gets = n->refuse_deletes = 0;
+		n->hold[0] = 0;
 		h->outage_end = 0;
 	}
 }
@@ -49,11 +53,13 @@ void host_init(struct host *h, struct sim *s, unsigned int no, struct vol *share
 	h->w.net.mutated = oracle_mutated;
 	h->w.net.fate = trace_fate;
 	h->w.net.ctx = h;
+	disk_init(h);
 }
 
 void host_end(struct host *h)
 {
 	h->w.net.mutated = NULL;
+	disk_end(h);
 	vol_end(&h->w);
 	load_drop(h);
 	branch_free(&h->br);
@@ -92,29 +98,50 @@ uint32_t *host_stamps(struct host *h)
 }
 
 /*
+ * How much of history @b must be there: with the arena all that was answered, without it what the
+ * store held at the fence, and what the journal has answered flushes for.
+ */
+static uint32_t least(const struct host *h, const struct branch *b, bool all)
+{
+	uint32_t min, local = branch_place(b, disk_least(h));
+
+	min = branch_place(b, all ? h->w.acked : branch_last(&h->found));
+	sim_must(min != ~0u, "h%u: what it finds does not go on with %s", h->no,
+		 all ? "what was answered last" : "the log");
+	sim_must(local != ~0u, "h%u: the journal answered a flush of operation %u, which is lost",
+		 h->no, disk_least(h));
+	return local > min ? local : min;
+}
+
+/*
  * Checks what was found, and goes on from there. *ret_all: the kernel is told that all is there.
  * False: another has taken over meanwhile, and deleted what was found.
  */
 static bool found(struct host *h, bool *ret_all)
 {
-	bool all = h->session && intact(h), mine = all || h->w.rec.adopted_entries;
+	const struct volume_recovery *r = &h->w.rec;
+	bool all = h->session && intact(h), mine = all || r->adopted_entries || r->journal_ops;
 	struct branch *b = mine ? &h->br : &h->found;
 	uint32_t min, at, *stamps;
 
-	sim_must(!h->session || h->has_br, "h%u: a session without a history", h->no);
-	sim_must(all || !h->session || h->passed,
+	sim_must(!mine || h->has_br, "h%u: goes on with a history that it never had", h->no);
+	sim_must(all || !h->session || h->passed || h->disk.may_lose,
 		 "h%u: told that the cache is lost, and nobody else owned the volume", h->no);
-	sim_must(all || !mine, "h%u: adopted, but not intact", h->no);
+	sim_must(all || !r->adopted_entries, "h%u: adopted, but not intact", h->no);
 	stamps = host_stamps(h);
 	if (!stamps)
 		return false;
-	min = all ? branch_place(b, h->w.acked) : b->m.ops;
-	sim_must(min != ~0u, "h%u: what was answered last is not of its history", h->no);
+	min = least(h, b, all);
 	at = branch_prefix(b, stamps, min, b->m.ops);
 	free(stamps);
 	sim_must(at != ~0u, "h%u: %s, but what it finds is no prefix of at least %u of %u", h->no,
-		 all ? "intact" : "nothing adopted", min, b->m.ops);
+		 all  ? "intact" :
+		 mine ? "its journal was replayed" :
+			"nothing adopted",
+		 min, b->m.ops);
 	h->s->st->intact += all;
+	h->s->st->replayed += r->journal_ops > 0;
+	h->s->st->replayed_ops += r->journal_ops;
 	h->s->st->lost += h->session && !all;
 	if (mine)
 		branch_cut(&h->br, at);
@@ -134,7 +161,7 @@ static void serving(struct host *h)
 	s->st->attaches++;
 	s->st->adopted += h->w.rec.adopted_entries > 0;
 	sim_must(h->fence_down, "h%u: serves without a fence of its own", h->no);
-	if (h->w.rec.adopted_entries && !h->fenced)
+	if ((h->w.rec.adopted_entries || h->w.rec.journal_ops) && !h->fenced)
 		branch_copy(&s->orphan, &h->br); /* these will be in the store next */
 	/* a successor may find that this one died before it could tell its kernel */
 	if (testrand_below(12) == 0 && !s->calm) {
@@ -157,6 +184,7 @@ static void serving(struct host *h)
 		  h->session ? "lost" :
 			       "anew",
 		  h->br.m.ops, h->w.rec.adopted_entries, (unsigned long long)h->w.rec.epoch);
+	disk_serving(h);
 	h->session = true;
 	h->passed = h->fenced;
 	h->w.acked = branch_last(&h->br);
@@ -168,12 +196,15 @@ static void not_attached(struct host *h, int err)
 	struct sim *s = h->s;
 
 	h->state = HOST_DOWN;
+	disk_check(h);
 	sim_trace(s, "h%u: attach: %d, %s", h->no, err, err == -EINTR ? "killed" : h->w.notice);
 	if (h->fiber.kill && err == -EINTR)
 		return;
 	if ((err == -ETIMEDOUT || err == -EIO || err == -ENOSPC) && h->noisy)
 		return;
 	if (err == -ESTALE && s->by_others[h->no] != h->others)
+		return;
+	if (disk_refused(h, err))
 		return;
 	sim_fail("h%u: attach failed: %d, %s", h->no, err, h->w.notice);
 }
@@ -186,6 +217,8 @@ static void attach(void *arg)
 	h->w.net.tag = 0;
 	if (err)
 		not_attached(h, err);
+	else if (h->fiber.kill)
+		sim_trace(h->s, "h%u: attached, and is dead", h->no);
 	else
 		serving(h);
 }
@@ -199,6 +232,15 @@ void host_attach(struct host *h)
 	h->frozen = false;
 	h->others = h->s->by_others[h->no];
 	h->noisy = h->w.net.refuse_pm || h->w.net.lose_pm || h->w.net.ghost_pm || h->outage_end;
+	h->committed = 0;
+	h->made_head = false;
+	h->looks = h->sweeps = 0;
+	memset(h->resend, 0, sizeof(h->resend));
+	disk_attach(h);
+	if (h->s->sc.hold_segs && !h->s->calm && testrand_below(2)) {
+		snprintf(h->w.net.hold, sizeof(h->w.net.hold), "seg/");
+		h->w.net.hold_skip = 1 + testrand_below(4); /* the fence, and some */
+	}
 	h->life = ++h->s->next_life;
 	h->w.net.tag = h->life;
 	h->w.now = h->s->now;
@@ -225,6 +267,7 @@ static void gone(struct host *h)
 	h->state = HOST_DOWN;
 	h->frozen = false;
 	load_drop(h);
+	disk_died(h);
 }
 
 static void detach(void *arg)
@@ -275,20 +318,29 @@ void host_die(struct host *h, bool power)
 		s->st->kills++;
 	h->dying = true;
 	h->frozen = false;
+	h->w.net.hold[0] = 0;
+	if (h->w.v)
+		s->st->parked += h->w.v->st.parked;
+	if (power && h->w.jdisk)
+		jdisk_cut(h->w.jdisk);
 	if (h->fiber.live && h->fiber.done) {
 		h->fiber.kill = true;
 		while (h->fiber.live)
 			fiber_resume(&h->fiber);
 	}
-	if (h->w.v)
+	if (h->w.v && power)
+		vol_cut(&h->w);
+	else if (h->w.v)
 		vol_kill(&h->w);
+	if (h->w.jdisk)
+		jdisk_revive(h->w.jdisk);
 	/* only now: until it is freed the volume may look at what READs wait for */
 	load_drop(h);
 	h->dying = false;
 	gone(h);
 	if (power || superseded)
 		h->session = false;
-	if (power && s->sc.lose_state && testrand_below(4) == 0) {
+	if (s->sc.lose_state && testrand_below(4) == 0) {
 		sim_trace(s, "h%u: its state folder is lost", h->no);
 		h->w.file_len = 0;
 	}

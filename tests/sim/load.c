@@ -5,6 +5,7 @@
 
 #include "lib/testrand.h"
 #include "sim/sim.h"
+#include "volume/vol.h"
 
 static struct sim_io *io_new(struct host *h)
 {
@@ -46,12 +47,24 @@ static uint32_t random_len(uint64_t lba, uint32_t max)
 	return n < SIM_BLOCKS - lba ? n : SIM_BLOCKS - lba;
 }
 
+/* The place of the newest operation that was taken: those behind it wait for room, in order. */
+static uint32_t newest_taken(const struct host *h)
+{
+	const struct list_head *held = &h->w.v->held;
+	const struct io_req *first;
+
+	if (list_empty(held))
+		return h->br.m.ops;
+	first = list_entry(held->next, struct io_req, link);
+	return branch_place(&h->br, container_of(first, struct vol_io, io)->op) - 1;
+}
+
 static void load_read(struct host *h, uint32_t dev, uint64_t lba)
 {
 	struct sim_io *x = io_new(h);
 
 	x->v.heap = false;
-	x->place = h->br.m.ops;
+	x->place = newest_taken(h);
 	h->s->st->reads++;
 	list_add_tail(&x->link, &h->reads);
 	sim_trace(h->s, "h%u: READ %u:%llu", h->no, dev, (unsigned long long)lba);
@@ -91,17 +104,72 @@ static void promised(struct host *h, const struct sim_io *x)
 {
 	struct sim *s = h->s;
 
-	if (h->fenced) {
-		sim_must(x->v.op <= h->fork,
-			 "h%u: a flush of operation %u answered, though fenced after %u", h->no,
-			 x->v.op, h->fork);
-		return;
-	}
-	sim_must(h == s->owner, "h%u: a flush answered by who does not own the log", h->no);
-	if (x->v.op > s->durable)
+	bool stored = x->v.io.dur <= h->w.v->committed_wno;
+	uint64_t stop_us = h->w.opts.stop_after_ms * 1000ull;
+
+	sim_must(!h->fenced || x->v.op <= h->fork || !stored,
+		 "h%u: a flush of operation %u answered, though fenced after %u", h->no, x->v.op,
+		 h->fork);
+	sim_must(!h->fenced || x->v.op <= h->fork || !stop_us || s->now - h->fenced_at <= stop_us,
+		 "h%u: a flush of operation %u answered %llu us after the fence", h->no, x->v.op,
+		 (unsigned long long)(s->now - h->fenced_at));
+	sim_must(h->fenced || h == s->owner, "h%u: a flush answered by who does not own the log",
+		 h->no);
+	if (!stored)
+		disk_promised(h, x->v.op);
+	else if (!h->fenced && x->v.op > s->durable)
 		s->durable = x->v.op;
 	if (x->v.io.dur > h->flushed)
 		h->flushed = x->v.io.dur;
+}
+
+static void note_wno(struct sim *s, uint32_t op, uint64_t wno)
+{
+	if (op >= s->cap_wnos) {
+		uint32_t cap = 2 * op + 64;
+
+		s->wnos = realloc(s->wnos, cap * sizeof(*s->wnos));
+		assert_non_null(s->wnos);
+		memset(s->wnos + s->cap_wnos, 0, (cap - s->cap_wnos) * sizeof(*s->wnos));
+		s->cap_wnos = cap;
+	}
+	s->wnos[op] = wno;
+}
+
+static uint64_t wno_of(const struct sim *s, uint32_t op)
+{
+	return op < s->cap_wnos ? s->wnos[op] : 0;
+}
+
+/*
+ * Of the last operation that is known to be at or below number @wno in @b; an answer that has not
+ * come yet has told no number.
+ */
+static uint32_t last_op(const struct sim *s, const struct branch *b, uint64_t wno)
+{
+	uint32_t at;
+
+	for (at = b->m.ops; at; at--)
+		if (wno_of(s, b->ids[at]) && wno_of(s, b->ids[at]) <= wno)
+			return b->ids[at];
+	return 0;
+}
+
+void load_committed(struct host *h)
+{
+	struct sim *s = h->s;
+	uint32_t op;
+
+	if ((h->state != HOST_SERVING && h->state != HOST_DETACHING) ||
+	    h->w.v->committed_wno == h->committed)
+		return;
+	h->committed = h->w.v->committed_wno;
+	op = last_op(s, &h->br, h->committed);
+	sim_must(!h->fenced || op <= h->fork,
+		 "h%u: its commit point passes operation %u, though fenced after %u", h->no, op,
+		 h->fork);
+	if (h == s->owner && op > s->durable)
+		s->durable = op;
 }
 
 void load_answered(struct vol_io *v)
@@ -120,6 +188,7 @@ void load_answered(struct vol_io *v)
 	}
 	sim_must(!h->w.superseded, "h%u: operation %u answered after the end", h->no, v->op);
 	if (io->op != IO_FLUSH) {
+		note_wno(h->s, v->op, io->wno);
 		sim_must(io->wno > h->acked || (io->flags & IO_F_FUA) || !io->wno,
 			 "h%u: numbers do not ascend", h->no);
 		if (io->wno > h->acked)

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/fmt_head.h"
 #include "format/fmt_name.h"
 #include "format/fmt_seg.h"
 #include "lib/testrand.h"
 #include "sim/sim.h"
 #include "store/mem.h"
 #include "volume/arena.h"
+#include "volume/keys.h"
 #include "volume/vol.h"
 
 #define TYPE_OFF 40 /* of an object in seg/: docs/format.md */
@@ -152,12 +154,22 @@ static void fenced(struct host *h, uint32_t fork)
 		return;
 	h->fenced = true;
 	h->fork = fork;
+	h->fenced_at = h->s->now;
 	h->s->st->takeovers += !h->dying;
 	sim_trace(h->s, "h%u: fenced after %u", h->no, fork);
 }
 
+/*
+ * Does the attaching host, behind whose fence @log lies, go on with its own history, as far as its
+ * arena or journal has it? So much may be in the store even before it says so.
+ */
+static bool goes_on(const struct host *h, const struct branch *log)
+{
+	return h->has_br && branch_place(&h->br, branch_last(log)) == log->m.ops;
+}
+
 /* Somebody's fence is in the store: the log's history is what is there, and goes on elsewhere. */
-static void on_fence(struct host *from, bool ghost)
+static void on_fence(struct host *from, bool ghost, const uint8_t *journal)
 {
 	struct sim *s = from->s;
 	uint32_t place = oracle_store(s), i, fork;
@@ -179,10 +191,76 @@ static void on_fence(struct host *from, bool ghost)
 	branch_free(&s->orphan);
 	s->orphan = log;
 	s->owner = NULL;
+	for (i = 0; i < s->sc.nr_hosts; i++)
+		disk_fence(&s->h[i], journal);
 	if (ghost)
 		return;
 	from->fence_down = true;
 	branch_copy(&from->found, &log);
+	if (goes_on(from, &log))
+		branch_copy(&s->orphan, &from->br);
+}
+
+/* Heads and fences that were made say whose journal goes with the log from there on. */
+static bool put_fence(struct sim *s, const char *name, struct fmt_seg *ret)
+{
+	struct vol *w = &s->h[0].w;
+	uint64_t seq;
+	size_t len;
+	const uint8_t *p = mem_object(w->mem, name, &len);
+
+	return p && !fmt_name_parse_seg(name, &seq) &&
+	       !fmt_seg_header_open(ret, p, len, keys_uuid(w->kr), 0, seq,
+				    keys_get(w->kr, KEYS_HEADER)) &&
+	       ret->type == FMT_SEG_FENCE;
+}
+
+static bool put_head(struct sim *s, const char *name, struct fmt_head *ret)
+{
+	struct vol *w = &s->h[0].w;
+	uint64_t version;
+	size_t len;
+	const uint8_t *p = mem_object(w->mem, name, &len);
+
+	return p && !fmt_name_parse_head(name, &version) &&
+	       !fmt_head_open(ret, p, len, keys_uuid(w->kr), version, keys_get(w->kr, KEYS_HEAD));
+}
+
+static bool is_list(const struct store_req *r, const char *prefix)
+{
+	return r->op == STORE_LIST && !strcmp(r->name, prefix) && !r->after[0];
+}
+
+/* The same request once more, after an error. */
+static bool sent_again(const struct host *h, const struct store_req *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < SIM_RESENDS; i++)
+		if (h->resend[i] == r)
+			return true;
+	return false;
+}
+
+/*
+ * Nobody begins to delete but who has seen, after a head of his, that it was the newest. (What he
+ * asks first for it may be under way for long: so both are counted.)
+ */
+void oracle_request(struct host *h, const struct store_req *r, const char *what)
+{
+	bool own = h->w.v && !memcmp(h->w.v->nonce, h->s->head_nonce, sizeof(h->s->head_nonce));
+
+	if (is_list(r, "head/") && !strcmp(what, "arrives") && own) {
+		h->looks += h->made_head;
+		h->made_head = false;
+	}
+	if (!is_list(r, "manifest/"))
+		return;
+	if (!strncmp(what, "answered", 8) && r->res < 0)
+		h->resend[h->next_resend++ % SIM_RESENDS] = r;
+	else if (!strncmp(what, "sent", 4) && !sent_again(h, r))
+		sim_must(++h->sweeps <= h->looks,
+			 "h%u: sweeps, and has not seen that its head is the newest", h->no);
 }
 
 void oracle_mutated(void *ctx)
@@ -192,15 +270,25 @@ void oracle_mutated(void *ctx)
 	struct net *n = &from->w.net;
 	/* a ghost may be this attach's own, sent again since */
 	bool mine = n->last_tag == from->life && from->state == HOST_ATTACHING;
+	bool put = n->last_op == STORE_PUT;
+	struct fmt_head head;
+	struct fmt_seg fence;
 	uint32_t i;
 
 	s->st->mutations++;
 	on_slot(from);
 	for (i = 0; i < s->sc.nr_hosts; i++)
 		s->by_others[i] += &s->h[i] != from || n->last_ghost;
-	/* what an attaching host puts there is its fence */
-	if (n->last_op == STORE_PUT && n->last_tag && !strncmp(n->last_name, "seg/", 4))
-		on_fence(from, n->last_ghost && !mine);
+	if (put && put_head(s, n->last_name, &head)) {
+		memcpy(s->head_nonce, head.nonce, sizeof(s->head_nonce));
+		if (from->w.v && !memcmp(head.nonce, from->w.v->nonce, sizeof(head.nonce)))
+			from->made_head = true;
+		for (i = 0; i < s->sc.nr_hosts; i++)
+			disk_head(&s->h[i], head.journal);
+		from->disk.claimed |= mine;
+	}
+	if (put && put_fence(s, n->last_name, &fence))
+		on_fence(from, n->last_ghost && !mine, fence.journal);
 	else if (s->oracle)
 		oracle_store(s);
 }

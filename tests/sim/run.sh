@@ -35,7 +35,7 @@ run() {
 	local name=$1 rc=0
 	shift
 	"$@" > "$log/$name.log" 2>&1 || rc=$?
-	tail -6 "$log/$name.log" | sed 's/^/  /'
+	tail -8 "$log/$name.log" | sed 's/^/  /'
 	verdict "$name" $rc
 }
 

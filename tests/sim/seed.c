@@ -48,10 +48,20 @@ static void draw(struct sim *s)
 	sc->freeze_pm = sc->nr_hosts > 1 ? ONE_OF(0, 10, 30) : 0;
 	sc->attach_pm = sc->nr_hosts > 1 ? ONE_OF(5, 15, 40) : 0;
 	sc->max_pending = 1 + testrand_below(24);
+	sc->hold_segs = testrand_below(3) == 0;
 	sc->lose_state = testrand_below(3) == 0;
+	if (testrand_below(2))
+		return;
+	sc->journals = 1 + testrand_below(sc->nr_hosts > 1 ? 3 : 1);
+	sc->hold_segs = testrand_below(2);
+	sc->local_pm = ONE_OF(20, 50, 150);
+	sc->jfail_pm = faults ? ONE_OF(0, 0, 2, 10) : 0;
+	sc->jslow_pm = ONE_OF(0, 10, 50);
+	sc->jlose_pc = ONE_OF(0, 0, 5, 20);
+	sc->starve_pm = ONE_OF(0, 10, 50);
 }
 
-static void draw_opts(struct volume_opts *o)
+static void draw_opts(const struct scenario *sc, struct volume_opts *o)
 {
 	o->memory = (uint64_t)ONE_OF(144, 144, 176) << 20;
 	o->segment_bytes = ONE_OF(64, 128, 512) << 10;
@@ -59,6 +69,11 @@ static void draw_opts(struct volume_opts *o)
 	o->frame_bytes = 4096u << testrand_below(6);
 	o->zstd_level = testrand_below(3);
 	o->checkpoint_segments = 1 + testrand_below(testrand_below(2) ? 4 : 24);
+	if (!sc->journals)
+		return;
+	o->max_dirty_bytes = ONE_OF(0, 0, 0, 256, 2048) << 10;
+	o->max_dirty_age_ms = ONE_OF(0, 0, 0, 3000);
+	o->stop_after_ms = ONE_OF(0, 0, 3000);
 }
 
 static void begin(struct sim *s)
@@ -71,7 +86,7 @@ static void begin(struct sim *s)
 	draw(s);
 	s->now = 1000000;
 	host_init(&s->h[0], s, 0, NULL);
-	draw_opts(&s->h[0].w.opts);
+	draw_opts(sc, &s->h[0].w.opts);
 	for (i = 1; i < sc->nr_hosts; i++) {
 		host_init(&s->h[i], s, i, &s->h[0].w);
 		s->h[i].w.opts.checkpoint_segments = 1 + testrand_below(24);
@@ -81,9 +96,9 @@ static void begin(struct sim *s)
 		host_faults(&s->h[i], true);
 	sim_trace(s,
 		  "%u devices, %u hosts, %u turns; per mille lost %u unanswered %u held %u late %u "
-		  "ghost %u twice %u; die %u cut %u",
+		  "ghost %u twice %u; die %u cut %u; journals %x",
 		  sc->nr_devs, sc->nr_hosts, sc->turns, sc->refuse_pm, sc->lose_pm, sc->hold_pm,
-		  sc->late_pm, sc->ghost_pm, sc->twice_pm, sc->die_pm, sc->power_pm);
+		  sc->late_pm, sc->ghost_pm, sc->twice_pm, sc->die_pm, sc->power_pm, sc->journals);
 }
 
 /* ---- turns ------------------------------------------------------------------------------- */
@@ -109,7 +124,7 @@ static void outage(struct host *h)
 static void use(struct host *h)
 {
 	if (h->w.pending < h->s->sc.max_pending) {
-		if (testrand_below(16))
+		if (testrand_below(h->s->sc.journals ? 4 : 16))
 			load_op(h);
 		else
 			load_flush(h);
@@ -127,6 +142,7 @@ static void turn_of(struct host *h)
 			host_attach(h);
 		return;
 	}
+	disk_turn(h);
 	if (h->frozen) {
 		if (dice(60)) {
 			sim_trace(s, "h%u: thaws", h->no);
@@ -142,6 +158,8 @@ static void turn_of(struct host *h)
 		host_die(h, false);
 	} else if (dice(sc->power_pm)) {
 		host_die(h, true);
+	} else if (h->disk.local > s->durable && dice(sc->local_pm)) {
+		host_die(h, testrand_below(4));
 	} else if (dice(sc->freeze_pm)) {
 		sim_trace(s, "h%u: freezes", h->no);
 		h->frozen = true;
@@ -202,6 +220,8 @@ static void last_life(struct host *h)
 	for (i = 0; i < 20; i++)
 		load_op(h);
 	flush(h);
+	for (i = 0; h->w.pending; i++)
+		sim_must(world_step(s) && i < 400000, "h%u: a write waits for ever", h->no);
 	stamps = host_stamps(h);
 	sim_must(stamps, "h%u: superseded at the end", h->no);
 	sim_must(branch_prefix(&h->br, stamps, h->br.m.ops, h->br.m.ops) != ~0u,
@@ -224,6 +244,7 @@ static void finish(struct sim *s)
 		struct host *o = &s->h[i];
 
 		host_faults(o, false);
+		disk_calm(o);
 		net_release(&o->w.net);
 		while (net_ghost(&o->w.net))
 			;
@@ -233,6 +254,8 @@ static void finish(struct sim *s)
 			host_die(o, false);
 	}
 	last_life(h);
+	for (i = 0; i < s->sc.nr_hosts; i++)
+		disk_check(&s->h[i]);
 	sim_must(oracle_store(s) == s->orphan.m.ops, "the end: something is missing in the store");
 }
 
@@ -259,6 +282,7 @@ static void over(struct sim *s)
 	host_end(&s->h[0]);
 	branch_free(&s->orphan);
 	free(s->slots);
+	free(s->wnos);
 	if (s->spare)
 		munmap(s->spare, s->spare_len);
 }

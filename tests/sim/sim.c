@@ -53,6 +53,11 @@ static void summary(const struct sim_stats *s, uint64_t took)
 	       s->attaches, s->adopted, s->intact, s->lost, s->detaches, s->ghosts);
 	printf("sim: %" PRIu64 " dead segments deleted, in %" PRIu64 " of these seeds\n",
 	       s->deleted, s->deleted_seeds);
+	printf("sim: %" PRIu64 " flushes answered by a journal; %" PRIu64 " attaches found %" PRIu64
+	       " writes in one; %" PRIu64 " batches parked; disks: %" PRIu64 " lost, %" PRIu64
+	       " put back older, %" PRIu64 " failed; %" PRIu64 " journals set aside\n",
+	       s->local, s->replayed, s->replayed_ops, s->parked, s->lost_disks, s->copies,
+	       s->failed, s->refused);
 	printf("sim: %" PRIu64 " changes of the store, looked at %" PRIu64
 	       " times from another host; %.0f s simulated in %" PRIu64 " s: %.1fx\n",
 	       s->mutations, s->checked, (double)s->sim_us / 1e6, took,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The simulator: hosts (each a kernel, a daemon's engine core, a state folder) before one store,
- * everything that happens drawn from one seed, and what must hold checked after each of it.
+ * The simulator: hosts (each a kernel, a daemon's engine core, a state folder, perhaps a journal's
+ * disk) before one store, everything that happens drawn from one seed, and what must hold checked
+ * after each of it.
  *
  * world.c	time, what can happen next, fibers for what waits (attach, detach)
  * host.c	a host's lives: attach, detach, death, power cut; what its kernel is told
+ * disk.c	a host's journal disk: its fate, what a person does with it, whom it may serve
  * load.c	requests, and what their answers promise
  * oracle.c	branches of history; what the store alone must hold
  * seed.c	a seed's scenario and its turns
@@ -23,12 +25,15 @@
 #include <cmocka.h>
 
 #include "base/list.h"
+#include "format/fmt.h"
 #include "lib/model.h"
 #include "lib/vol.h"
 #include "sim/fiber.h"
+#include "store/store.h"
 
 #define SIM_HOSTS  2u
 #define SIM_BLOCKS 1536u	/* of each device: a leaf and a half of the map */
+#define SIM_RESENDS 16u
 #define SIM_STEPS  3000000u	/* of a seed: more is a deadlock */
 
 /* ---- branches ---------------------------------------------------------------------------- */
@@ -70,6 +75,36 @@ enum host_state {
 	HOST_DETACHING,
 };
 
+/*
+ * A host's journal disk. The journal on it has *been left* once somebody's fence that does not name
+ * it follows; it is *aside* if it alone has a flush of its host's by then.
+ */
+struct sim_disk {
+	uint8_t uuid[16];		/* of the journal on it */
+	uint32_t made;			/* journals, one after the other */
+	bool there;			/* the host has one at all ... */
+	bool plugged;			/* ... and its next daemon finds it */
+	bool slow;
+	uint32_t local;			/* it answered flushes up to this operation of its host's */
+	bool answered;			/* it has, and the kernel has marked it */
+	bool left, aside;
+	uint64_t sum;			/* of what it held when that was certain; 0: not yet */
+	bool strayed;			/* a head that does not name it is in the store */
+	bool on_top;			/* the newest head names it */
+	struct jdisk_copy *copy;
+	uint32_t copy_local;
+	bool rolled;			/* not as it was left, nobody has served with it since */
+	/* what the person says at the next start */
+	bool abandon, takeover;
+	/* of this life of the daemon */
+	bool used;			/* it was given this disk ... */
+	bool strange;			/* ... with another's content; what it had is kept */
+	struct jdisk_copy *kept;
+	bool on_top_before, left_before;
+	bool claimed;			/* it has made a head */
+	bool may_lose;			/* arena and store do not have all, the rest is not here */
+};
+
 struct host {
 	struct vol w;
 	struct sim *s;
@@ -91,6 +126,14 @@ struct host {
 	bool fenced;			/* somebody else's fence followed: */
 	uint32_t fork;			/* nothing of ours beyond this number will ever count */
 	uint64_t others;		/* sim.by_others[] when it began */
+	uint64_t fenced_at;
+	uint64_t committed;		/* as it was looked at last */
+	bool made_head;			/* ... and has not seen yet that it is the newest */
+	uint32_t looks, sweeps;		/* how often it has; and begun to delete */
+	/* LISTs of what may be deleted that failed */
+	const struct store_req *resend[SIM_RESENDS];
+	uint32_t next_resend;
+	struct sim_disk disk;
 	struct list_head reads;
 	bool noisy;			/* its store had faults or an outage in this attach */
 	uint64_t outage_end;
@@ -101,7 +144,7 @@ struct sim_io {
 	struct vol_io v;
 	struct list_head link;		/* READ: in host.reads */
 	uint64_t acked;			/* FLUSH: the kernel's mark when it came */
-	uint32_t place;			/* READ: of the newest operation then */
+	uint32_t place;			/* READ: of the newest operation that was taken then */
 };
 
 struct scenario {
@@ -109,10 +152,15 @@ struct scenario {
 	uint32_t refuse_pm, lose_pm, hold_pm, late_pm, ghost_pm, twice_pm;
 	/* per mille of turns */
 	uint32_t die_pm, power_pm, freeze_pm, attach_pm, detach_pm, outage_pm;
+	uint32_t jfail_pm, jslow_pm, starve_pm;
+	uint32_t local_pm;		/* who has flushes in its journal alone dies */
+	uint32_t jlose_pc;		/* per cent of deaths */
+	uint32_t journals;		/* a bit for each host that has one */
 	uint32_t max_pending;
 	uint32_t patience;		/* what is held or late stays so for some so many steps */
 	bool hurry;			/* who has adopted dies again soon */
-	bool lose_state;		/* a power cut may take the state folder along */
+	bool hold_segs;			/* segments may wait while all else goes on */
+	bool lose_state;		/* a death may take the state folder along */
 };
 
 struct sim_stats {
@@ -121,6 +169,8 @@ struct sim_stats {
 	uint64_t attaches, adopted, intact, lost, detaches, superseded;
 	uint64_t mutations, checked, ghosts;
 	uint64_t deleted, deleted_seeds;
+	/* of journals */
+	uint64_t local, replayed, replayed_ops, parked, refused, lost_disks, copies, failed;
 	uint64_t sim_us, real_us;
 };
 
@@ -133,6 +183,9 @@ struct sim {
 	struct branch orphan;
 	uint32_t durable;		/* of the log: the highest that was flushed */
 	uint32_t next_id, next_life;
+	uint8_t head_nonce[FMT_NONCE_LEN];	/* of who made the newest head */
+	uint64_t *wnos;			/* of operations, by number; 0: not known */
+	uint32_t cap_wnos;
 	uint64_t now;
 	uint8_t *slots;			/* what was there first, 0: nothing: FMT_SEG_* */
 	uint64_t nr_slots;
@@ -169,6 +222,27 @@ uint32_t *host_stamps(struct host *h);
 /* After each step: superseded without reason? */
 void host_check(struct host *h);
 
+/* ---- disk.c ------------------------------------------------------------------------------ */
+
+void disk_init(struct host *h);
+void disk_end(struct host *h);
+/* Before an attach: what becomes of the disk, what the person says; sets the daemon's options. */
+void disk_attach(struct host *h);
+/* An attach failed with @err: for the journal's sake, and with a cause? */
+bool disk_refused(struct host *h, int err);
+void disk_serving(struct host *h);
+/* The least that an attach must find for the journal's sake: an operation's number. */
+uint32_t disk_least(const struct host *h);
+void disk_died(struct host *h);		/* the daemon is gone */
+/* A head that names @journal is in the store; a fence. */
+void disk_head(struct host *h, const uint8_t *journal);
+void disk_fence(struct host *h, const uint8_t *journal);
+/* A FLUSH of operation @op that the store does not cover was answered. */
+void disk_promised(struct host *h, uint32_t op);
+void disk_turn(struct host *h);		/* the disk's own faults */
+void disk_calm(struct host *h);		/* none any more */
+void disk_check(const struct host *h);	/* a journal that is aside is as it was */
+
 /* ---- load.c ------------------------------------------------------------------------------ */
 
 void load_op(struct host *h);
@@ -176,6 +250,7 @@ void load_flush(struct host *h);
 void load_reads(struct host *h);	/* checks and releases those that have ended */
 void load_drop(struct host *h);		/* forgets them */
 void load_answered(struct vol_io *x);
+void load_committed(struct host *h);	/* what its commit point has passed */
 
 /* ---- oracle.c ---------------------------------------------------------------------------- */
 
@@ -192,6 +267,8 @@ uint32_t *oracle_stamps(struct vol *w, uint32_t nr_devs);
  * it needs is missing.
  */
 uint32_t oracle_store(struct sim *s);
+/* What becomes of a request (net.fate). */
+void oracle_request(struct host *h, const struct store_req *r, const char *what);
 
 /* ---- seed.c, fail.c ---------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/jdisk.h"
 #include "lib/testrand.h"
 #include "sim/sim.h"
 #include "volume/vol.h"
@@ -17,6 +18,8 @@ enum kind {
 	DO_FIBER,
 	DO_GHOST,
 	DO_RELEASE,
+	DO_DISK,
+	DO_KINDS,
 };
 
 struct choice {
@@ -116,8 +119,12 @@ static uint32_t choices(struct sim *s, struct choice *c, bool rare)
 			c[n++] = (struct choice){ h, DO_FIBER };
 		if (net->nr_ghosts && (rare || testrand_below(64) == 0))
 			c[n++] = (struct choice){ h, DO_GHOST };
-		if (awake(h) && net->nr_held && (rare || testrand_below(s->sc.patience) == 0))
+		if (awake(h) && net->nr_held &&
+		    (rare || testrand_below(s->sc.patience * (net->hold[0] ? 8 : 1)) == 0))
 			c[n++] = (struct choice){ h, DO_RELEASE };
+		if (awake(h) && h->w.jdisk && h->w.jdisk->queued &&
+		    (rare || !h->disk.slow || testrand_below(s->sc.patience) == 0))
+			c[n++] = (struct choice){ h, DO_DISK };
 	}
 	return n;
 }
@@ -143,6 +150,12 @@ static void carry_out(struct choice *c)
 		break;
 	case DO_RELEASE:
 		net_release(&c->h->w.net);
+		break;
+	case DO_DISK:
+		jdisk_run(c->h->w.jdisk);
+		break;
+	case DO_KINDS:
+		break;
 	}
 }
 
@@ -156,6 +169,7 @@ static void check_all(struct sim *s)
 
 		bad = awake(h) && h->w.v ? volume_check(h->w.v) : 0;
 		sim_must(!bad, "h%u: invariant %d of the engine", i, bad);
+		load_committed(h);
 		host_check(h);
 		load_reads(h);
 	}
@@ -163,7 +177,7 @@ static void check_all(struct sim *s)
 
 bool world_step(struct sim *s)
 {
-	struct choice c[6 * SIM_HOSTS];
+	struct choice c[DO_KINDS * SIM_HOSTS];
 	uint32_t n = choices(s, c, false);
 	bool done = true;
 
@@ -207,16 +221,20 @@ int world_fiber_wait(void *ctx, const bool *done)
 
 bool world_quiet_step(struct vol *w)
 {
+	struct sim *s = container_of(w, struct host, w)->s;
+	uint32_t i;
+
 	if (!list_empty(&w->exec.queue))
 		return inline_run(&w->exec);
-	if (net_run_get(&w->net))
+	if (net_run_get(&w->net) || (w->jdisk && jdisk_run(w->jdisk)))
 		return true;
-	/* one that reads in the background may have been held */
-	if (net_release_gets(&w->net))
+	/* what is read in the background may have been held, or its answer late */
+	if (net_release_gets(&w->net) || net_answer(&w->net))
 		return true;
 	/* a GET that failed before waits for its next try */
-	w->now += 100000;
-	container_of(w, struct host, w)->s->now = w->now;
+	s->now += 100000;
+	for (i = 0; i < s->sc.nr_hosts; i++)
+		s->h[i].w.now = s->now;
 	volume_tick(w->v);
 	return w->net.queued || !list_empty(&w->exec.queue) || volume_deadline_us(w->v) != ~0ull;
 }
