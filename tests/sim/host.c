@@ -127,7 +127,8 @@ static bool found(struct host *h, bool *ret_all)
 	sim_must(!mine || h->has_br, "h%u: goes on with a history that it never had", h->no);
 	sim_must(all || !h->session || h->passed || h->disk.may_lose,
 		 "h%u: told that the cache is lost, and nobody else owned the volume", h->no);
-	sim_must(all || !r->adopted_entries, "h%u: adopted, but not intact", h->no);
+	sim_must(all || !r->adopted_entries || h->disk.may_lose, "h%u: adopted, but not intact",
+		 h->no);
 	stamps = host_stamps(h);
 	if (!stamps)
 		return false;
