@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The simulator over a fixed set of seeds; a few of them again, to see that a replay is the same; a few under ASan and UBSan.
-# SEEDS=n: so many seeds. SOAK=s: instead of all that, ever new seeds for s seconds, from FIRST=n (1) on.
+# SEEDS=n: so many seeds. SOAK=s: instead of all that, ever new seeds for s seconds, from FIRST=n (1) on; on each CPU, a million
+# seeds apart.
 # Results, a line for each of these, to descriptor 3.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -37,6 +38,7 @@ run() {
 	"$@" > "$log/$name.log" 2>&1 || rc=$?
 	tail -8 "$log/$name.log" | sed 's/^/  /'
 	verdict "$name" $rc
+	return $rc
 }
 
 # Two runs of a seed, in processes whose addresses differ, are the same to the last event.
@@ -53,8 +55,22 @@ replay() {
 	echo "replay: 6 seeds, twice each, the same"
 }
 
+soak() {
+	local cpus i
+	cpus=$(nproc)
+	for ((i = 0; i < cpus; i++)); do
+		run "soak$i" $sim -f $((${FIRST:-1} + i * 1000000)) -s "$SOAK" &
+	done
+	for ((i = 0; i < cpus; i++)); do
+		wait -n || bad=1
+	done
+	sed -n 's/^sim: \([0-9]*\) crashes.*/\1/p' "$log"/soak[0-9]*.log |
+		awk -v s="$SOAK" '{ n += $1 } END { printf "  soak: %d crashes in %d s\n", n, s }'
+}
+
 if [ -n "${SOAK:-}" ]; then
-	run soak $sim -f "${FIRST:-1}" -s "$SOAK"
+	rm -f "$log"/soak[0-9]*.log
+	soak
 else
 	run seeds $sim -f 1 -n "${SEEDS:-60}"
 	run points $sim -f 100001 -P 2,60
