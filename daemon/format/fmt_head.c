@@ -133,7 +133,8 @@ int fmt_head_open(struct fmt_head *ret, const void *p, size_t len, const uint8_t
 	memcpy(h.journal_host_id, b.journal_host_id, sizeof(h.journal_host_id));
 	h.journal_epoch = le_cpu64(b.journal_epoch);
 	h.journal_pos = le_cpu64(b.journal_pos);
-	if (h.version != version || !head_ok(&h) ||
+	if (h.version != version || !head_ok(&h) || le_cpu32(b.rsvd0) ||
+	    !fmt_is_zero(b.rsvd1, sizeof(b.rsvd1)) ||
 	    fmt_str_get(h.journal_host, b.journal_host, FMT_NAME_LEN) ||
 	    fmt_str_get(h.host, b.host, FMT_NAME_LEN))
 		return -EBADMSG;

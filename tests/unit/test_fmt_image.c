@@ -80,6 +80,28 @@ static void head(void **state)
 	assert_memory_not_equal(a + 88, b + 88, 384);
 }
 
+/* What a later version puts where today nothing is is not ignored, though it is authentic. */
+static void head_reserved(void **state)
+{
+	static const size_t at[] = { 172, 352, 383 };
+	const size_t clear = FMT_HEAD_LEN - FMT_BOX_OVERHEAD - 384;
+	uint8_t a[FMT_HEAD_LEN], body[384];
+	struct fmt_head h = some_head(), back;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(at) / sizeof(*at); i++) {
+		assert_int_equal(fmt_head_seal(a, &h, uuid, key), 0);
+		assert_int_equal(fmt_box_open(body, key, a, clear, a + clear, FMT_HEAD_LEN - clear),
+				 0);
+		assert_int_equal(body[at[i]], 0);
+		fmt_box_seal(a + clear, key, a, clear, body, sizeof(body));
+		assert_int_equal(fmt_head_open(&back, a, sizeof(a), uuid, 5, key), 0);
+		body[at[i]] = 1;
+		fmt_box_seal(a + clear, key, a, clear, body, sizeof(body));
+		assert_int_equal(fmt_head_open(&back, a, sizeof(a), uuid, 5, key), -EBADMSG);
+	}
+}
+
 static void head_rules(void **state)
 {
 	uint8_t out[FMT_HEAD_LEN];
@@ -749,6 +771,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(head),
+		cmocka_unit_test(head_reserved),
 		cmocka_unit_test(head_rules),
 		cmocka_unit_test(manifest),
 		cmocka_unit_test(manifest_rules),
