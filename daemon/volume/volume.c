@@ -391,28 +391,23 @@ void volume_tick(struct volume *v)
 	volume_pump(v);
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 uint64_t volume_deadline_us(const struct volume *v)
 {
-	uint64_t at = sio_deadline(&v->sio), age;
+	uint64_t at = sio_deadline(&v->sio);
 
 	if (!vol_serving(v))
 		return at;
-	age = batch_deadline(v);
-	if (age < at)
-		at = age;
-	age = lease_deadline(v);
-	if (age < at)
-		at = age;
-	age = seen_deadline(v);
-	if (age < at)
-		at = age;
-	age = pace_deadline(v);
-	if (age < at)
-		at = age;
-	age = dead_deadline(v);
-	if (age < at)
-		at = age;
-	return v->retry_us < at ? v->retry_us : at;
+	at = sooner(at, batch_deadline(v));
+	at = sooner(at, lease_deadline(v));
+	at = sooner(at, seen_deadline(v));
+	at = sooner(at, pace_deadline(v));
+	at = sooner(at, dead_deadline(v));
+	return sooner(at, v->retry_us);
 }
 
 void volume_superseded(struct volume *v, const char *why)
