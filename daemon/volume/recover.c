@@ -320,6 +320,8 @@ static int take_over(struct volume *v, const struct replay *walk, struct volume_
 
 	if (!err && arena)
 		err = adopt_arena(v, first, held, ret);
+	else if (!err) /* a new one has no records of what the journal holds */
+		arena_spill(&v->arena, held);
 	if (err || !(ret->adopted_entries || ret->journal_ops))
 		return err;
 	/*

@@ -174,6 +174,40 @@ static bool not_sealed(const struct vol *w, const struct emap_ext *e)
 }
 
 /* A record that cannot be read back: an error for its range, and nothing behind it is committed. */
+/*
+ * What was replayed from the journal into an arena that is new has no records there. Whoever adopts
+ * that arena later, without the journal, must not take what came after it for all.
+ */
+static void test_replayed_without_its_journal(void **state)
+{
+	struct jworld t;
+
+	(void)state;
+	jworld_begin(&t, 23);
+	jworld_hold(&t.w);
+	t.w.net.die_drops = true;
+	jworld_write(&t, 1, 1);
+	jworld_write(&t, 2, 1);
+	assert_int_equal(vol_flush(&t.w), 0);
+	vol_cut(&t.w);
+	t.w.net.hold[0] = 0;
+	assert_int_equal(vol_attach(&t.w, false), 0);
+	assert_int_equal(t.w.rec.journal_ops, 2);
+	volume_resumed(t.w.v);
+	jworld_hold(&t.w);
+	jworld_write(&t, 3, 1);
+	vol_kill(&t.w);
+	t.w.net.hold[0] = 0;
+	t.w.env.journal = NULL;
+	t.w.opts.flush_local = false;
+	t.w.opts.abandon_journal = true;
+	assert_int_equal(vol_attach(&t.w, true), 0);
+	assert_false(t.w.rec.adopted);
+	assert_int_equal(t.w.rec.adopted_entries, 0);
+	vol_assert_prefix(&t.w, &t.m, 0, t.m.ops);
+	jworld_end(&t);
+}
+
 static void test_spill_damaged(void **state)
 {
 	uint8_t *buf = malloc(4096);
@@ -317,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_spill),
 		cmocka_unit_test(test_spill_and_death),
 		cmocka_unit_test(test_spill_without_its_journal),
+		cmocka_unit_test(test_replayed_without_its_journal),
 		cmocka_unit_test(test_lost_and_not_told),
 		cmocka_unit_test(test_spill_damaged),
 		cmocka_unit_test(test_dirty_bytes),
