@@ -83,10 +83,12 @@ int fmt_arena_open(struct fmt_arena *ret, const void *hdr, size_t mapped, const 
 
 /*
  * Numbers up to here may have no entry though they are acknowledged: the journal has them;
- * FMT_ARENA_LOST: of no number it is known. One word behind the header proper, so that it is
- * changed in one store.
+ * FMT_ARENA_LOST: of no number it is known, and nothing of it was read. FMT_ARENA_GONE: what has no
+ * entry is in no other place either, and who uses the volume has seen it. One word behind the
+ * header proper, so that it is changed in one store.
  */
 #define FMT_ARENA_LOST	(~0ull)
+#define FMT_ARENA_GONE	(~0ull - 1)
 uint64_t fmt_arena_spilled(const void *hdr);
 void fmt_arena_set_spilled(void *hdr, uint64_t wno);
 

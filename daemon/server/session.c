@@ -408,7 +408,7 @@ static bool intact(const struct session *s, const struct volume_recovery *rec)
 {
 	const struct zerofs_attach *a = &s->info;
 
-	if (rec->foreign || rec->recovered_wno < a->flushed_wno ||
+	if (rec->foreign || rec->gone || rec->recovered_wno < a->flushed_wno ||
 	    rec->recovered_wno < a->acked_wno)
 		return false;
 	return a->acked_wno <= a->flushed_wno || rec->adopted;
@@ -436,6 +436,9 @@ static int resume(struct session *s, const struct volume_recovery *rec, char *er
 		log_err("CACHE LOST: another host has written to the volume since it was served "
 			"here; who has a device open does not know; all I/O fails; unmount, then "
 			"run zerofs clear");
+	else if (s->lost && rec->gone)
+		log_err("CACHE LOST: writes that only the journal held are gone with it; all I/O "
+			"fails; unmount, then run zerofs clear");
 	else if (s->lost)
 		log_err("CACHE LOST: writes that were acknowledged are gone (acked up to %" PRIu64
 			", flushed up to %" PRIu64 ", found up to %" PRIu64

@@ -279,15 +279,17 @@ static bool settle(struct arena *a, uint32_t ext)
 	return true;
 }
 
-void arena_give_up(struct arena *a, const uint8_t uuid[16])
+void arena_give_up(struct arena *a, bool gone)
 {
 	uint32_t i;
 
 	/*
-	 * A death in here must not leave a part of the index that looks like all of it: without its
-	 * header the arena is refused.
+	 * A death in here must not leave a part of the index that looks like all of it, nor forget
+	 * that something is gone: so the word comes first.
 	 */
-	__atomic_store_n((uint64_t *)a->base, 0, __ATOMIC_SEQ_CST);
+	a->geo.spilled = gone ? FMT_ARENA_GONE : FMT_ARENA_LOST;
+	fmt_arena_set_spilled(a->base, a->geo.spilled);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (i = 0; i < a->geo.nr_entries; i++)
 		fmt_arena_clear(&a->index[i]);
 	a->ring_head = 0;
@@ -299,11 +301,8 @@ void arena_give_up(struct arena *a, const uint8_t uuid[16])
 		a->exts[i].live = 0;
 		settle(a, i);
 	}
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	a->spilled = 0;
 	a->untold = true;
-	a->geo.spilled = FMT_ARENA_LOST;
-	fmt_arena_init(a->base, &a->geo, uuid);
 }
 
 void arena_set_owner(struct arena *a, uint64_t epoch)

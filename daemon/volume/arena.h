@@ -108,11 +108,11 @@ int arena_adopt(struct arena *a, void *base, uint64_t total, const uint8_t uuid[
 		struct fmt_arena_rec **ret_recs, uint32_t *ret_nr, bool *ret_sound);
 
 /*
- * Gives up all records, damaged ones too. Before and after, and at any point between, an
- * arena_adopt() by the next daemon says that this one's records are not all there: not sound,
- * -EBADMSG, or spilled without end, until arena_told().
+ * Gives up all records, damaged ones too. After it, and at any point within, arena_adopt() by the
+ * next daemon finds it spilled to FMT_ARENA_LOST, or to FMT_ARENA_GONE with @gone, until
+ * arena_told().
  */
-void arena_give_up(struct arena *a, const uint8_t uuid[16]);
+void arena_give_up(struct arena *a, bool gone);
 
 /*
  * The kernel knows what was found, by the owner of epoch @epoch: from here on records are missing

@@ -181,7 +181,7 @@ static bool adoptable(struct volume *v, const struct replay *walk)
 	uint64_t last = held_elsewhere(v, walk), elsewhere = last;
 	uint32_t i;
 
-	if (!v->adopt_sound || arena_spilled(&v->arena) > elsewhere)
+	if (!v->adopt_sound)
 		return false;
 	for (i = 0; i < v->nr_adopt; i++) {
 		const struct fmt_arena_rec *r = &v->adopt[i];
@@ -218,23 +218,27 @@ static bool others_wrote(const struct volume *v)
 }
 
 /* May the arena's records be adopted? If not it is given up. */
-static bool arena_usable(struct volume *v, const struct replay *walk,
-			 const struct volume_recovery *ret)
+static bool arena_usable(struct volume *v, const struct replay *walk, struct volume_recovery *ret)
 {
 	const char *why = NULL;
+	uint64_t spilled;
 
 	if (!v->adopted)
 		return false;
+	spilled = arena_spilled(&v->arena);
+	ret->gone = spilled != FMT_ARENA_LOST && spilled > held_elsewhere(v, walk);
 	if (ret->foreign)
 		why = "another host has written to the volume since";
-	else if (arena_spilled(&v->arena) == FMT_ARENA_LOST)
+	else if (ret->gone)
+		why = "writes that only a journal held are gone with it";
+	else if (spilled == FMT_ARENA_LOST)
 		why = "an earlier start ended before it could say what it had found";
 	else if (!adoptable(v, walk))
 		why = "the arena's index is damaged";
 	if (why) {
 		notice_say(&v->env, NOTICE_ERR, "%s: what the arena held beyond the store is lost",
 			   why);
-		arena_give_up(&v->arena, v->uuid);
+		arena_give_up(&v->arena, ret->gone);
 		return false;
 	}
 	arena_trim(&v->arena, v->committed_wno);

@@ -148,6 +148,7 @@ struct volume_recovery {
 	bool adopted;			/* the arena's whole index was adopted */
 	bool foreign;			/* another host has written since this one was told last:
 					 * who has a device open here holds what is not there */
+	bool gone;			/* what only a journal held is gone with it: likewise */
 	uint32_t adopted_entries;
 	uint64_t journal_ops;		/* that came from the journal */
 	uint64_t segments_replayed;

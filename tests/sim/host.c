@@ -80,8 +80,8 @@ static bool intact(const struct host *h)
 {
 	const struct volume_recovery *r = &h->w.rec;
 
-	return !r->foreign && r->recovered_wno >= h->flushed && r->recovered_wno >= h->acked &&
-	       (h->acked <= h->flushed || r->adopted);
+	return !r->foreign && !r->gone && r->recovered_wno >= h->flushed &&
+	       r->recovered_wno >= h->acked && (h->acked <= h->flushed || r->adopted);
 }
 
 uint32_t *host_stamps(struct host *h)

@@ -76,8 +76,8 @@ static bool intact(const struct kernel_host *h)
 {
 	const struct volume_recovery *r = &h->w.rec;
 
-	return !r->foreign && r->recovered_wno >= h->flushed && r->recovered_wno >= h->acked &&
-	       (h->acked <= h->flushed || r->adopted);
+	return !r->foreign && !r->gone && r->recovered_wno >= h->flushed &&
+	       r->recovered_wno >= h->acked && (h->acked <= h->flushed || r->adopted);
 }
 
 /* Checks what was found and goes on from there. True: the kernel is told that all is there. */

@@ -201,10 +201,20 @@ static void test_replayed_without_its_journal(void **state)
 	t.w.env.journal = NULL;
 	t.w.opts.flush_local = false;
 	t.w.opts.abandon_journal = true;
+	/* the first one dies before the kernel knows */
+	t.w.untold = true;
 	assert_int_equal(vol_attach(&t.w, true), 0);
+	assert_true(t.w.rec.gone);
+	vol_kill(&t.w);
+	assert_int_equal(vol_attach(&t.w, true), 0);
+	assert_true(t.w.rec.gone);
 	assert_false(t.w.rec.adopted);
 	assert_int_equal(t.w.rec.adopted_entries, 0);
 	vol_assert_prefix(&t.w, &t.m, 0, t.m.ops);
+	volume_resumed(t.w.v);
+	vol_kill(&t.w);
+	assert_int_equal(vol_attach(&t.w, true), 0);
+	assert_false(t.w.rec.gone);
 	jworld_end(&t);
 }
 
