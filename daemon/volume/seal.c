@@ -29,10 +29,24 @@
 /* What a table entry takes in host form and encoded, at most. */
 #define ENTRY_MEMORY (sizeof(struct fmt_entry) + 48)
 
+/* Spares have what is left of the memory for sealed bytes. */
 static void account(struct batch *b, uint64_t mem)
 {
-	b->v->sealed_bytes += mem - b->mem;
+	struct volume *v = b->v;
+
+	v->sealed_bytes += mem - b->mem;
 	b->mem = mem;
+	spares_shrink(&v->spares,
+		      v->sealed_bytes < v->sealed_cap ? v->sealed_cap - v->sealed_bytes : 0);
+}
+
+static void chunk_free(struct batch *b, struct seal_chunk *c)
+{
+	/* one that failed is longer than it says */
+	if (b->v && !c->err)
+		spares_give(&b->v->spares, c->out, c->len);
+	else
+		free(c->out);
 }
 
 void seal_free(struct batch *b)
@@ -40,7 +54,7 @@ void seal_free(struct batch *b)
 	uint32_t i;
 
 	for (i = 0; i < b->nr_chunks; i++)
-		free(b->chunks[i].out);
+		chunk_free(b, &b->chunks[i]);
 	free(b->chunks);
 	free(b->iov);
 	free(b->loaded);
@@ -78,11 +92,12 @@ static void chunk_run(struct worker_job *j)
 	uint8_t *fit;
 	uint32_t i;
 
-	c->out = malloc(c->cap);
-	if (!c->out) {
+	fit = realloc(c->out, c->cap);
+	if (!fit) {
 		c->err = -ENOMEM;
 		return;
 	}
+	c->out = fit;
 	for (i = c->first; i < c->first + c->nr; i++) {
 		c->err = codec_seal(j->codec, v->o.zstd_level, &b->key, i, &b->frames[i],
 				    frame(b, i, at), c->out + c->len);
@@ -164,6 +179,7 @@ static int start_chunks(struct volume *v, struct batch *b)
 	b->state = BATCH_ENCODING;
 	account(b, worst_case(b));
 	for (i = 0; i < n; i++) {
+		b->chunks[i].out = spares_take(&v->spares);
 		b->chunks[i].job.run = chunk_run;
 		b->chunks[i].job.complete = chunk_complete;
 		worker_encode(v, &b->chunks[i].job);

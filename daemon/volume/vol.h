@@ -47,6 +47,7 @@
 #include "volume/runs.h"
 #include "volume/segtab.h"
 #include "volume/sio.h"
+#include "volume/spares.h"
 #include "volume/volume.h"
 
 struct batch;
@@ -191,6 +192,7 @@ struct volume {
 
 	/* memory */
 	uint64_t sealed_bytes, sealed_cap;
+	struct spares spares; /* with sealed_bytes at most sealed_cap */
 	uint64_t fetch_bytes, fetch_cap;
 	uint64_t ckpt_bytes;
 	uint64_t batch_bytes;		/* lists and tables of batches */

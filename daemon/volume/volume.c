@@ -526,6 +526,7 @@ void volume_free(struct volume *v)
 		batch_free(b);
 	}
 	batch_free(v->open);
+	spares_shrink(&v->spares, 0);
 	for (i = 0; i < v->nr_codecs; i++)
 		codec_free(v->codecs[i]);
 	sio_ctx_free(&v->sio);

@@ -88,6 +88,8 @@ static int check_batches(const struct volume *v)
 		return 20;
 	if (dirty != v->dirty_bytes)
 		return 80;
+	if (v->spares.bytes && sealed + v->spares.bytes > v->sealed_cap)
+		return 71;
 	return sealed == v->sealed_bytes ? 0 : 70;
 }
 

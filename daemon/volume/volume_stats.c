@@ -20,7 +20,7 @@ static uint64_t map_bytes(const struct volume *v)
 static uint64_t memory_used(const struct volume *v)
 {
 	return v->arena.geo.total_len + v->arena.heap_bytes + v->cache.heap_bytes + map_bytes(v) +
-	       v->sealed_bytes + v->fetch_bytes + v->ckpt_bytes + v->batch_bytes +
+	       v->sealed_bytes + v->spares.bytes + v->fetch_bytes + v->ckpt_bytes + v->batch_bytes +
 	       (v->journal ? v->journal->mem : 0) +
 	       (uint64_t)(v->nr_codecs + v->codecs_out) * CODEC_MEMORY;
 }
