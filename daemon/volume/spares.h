@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SPARES_MAX 64u
+/* As much as is on its way to a store at once. */
+#define SPARES_MAX 256u
 
 struct spares {
 	void *mem[SPARES_MAX];
