@@ -12,6 +12,8 @@
 
 #include "cmd/cmd.h"
 #include "cmd/cmd_opt.h"
+#include "server/host.h"
+#include "server/secret.h"
 
 #define CTRL_C 3
 
@@ -22,56 +24,12 @@ void cmd_secret_wipe(struct cmd_secret *s)
 	*s = (struct cmd_secret){ 0 };
 }
 
-/* Up to @max bytes, one more than allowed is an error. Bytes read, or -errno (-EFBIG). */
-static ssize_t read_all(int fd, unsigned char *buf, size_t max)
-{
-	size_t len = 0;
-
-	while (len < max) {
-		ssize_t n = read(fd, buf + len, max - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return (ssize_t)len;
-		len += (size_t)n;
-	}
-	return -EFBIG;
-}
-
 static int from_file(struct cmd_secret *ret, const char *path, enum keys_secret_kind kind)
 {
-	const char *what = kind == KEYS_KEYFILE ? "key file" : "passphrase file";
-	bool standard = kind == KEYS_PASSPHRASE && !strcmp(path, "-");
-	int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	unsigned char *buf = ret->buf, *end;
-	ssize_t n;
+	char err[HOST_ERR_LEN];
 
-	if (fd < 0)
-		return cmd_err("cannot read the %s %s: %s", what, path, strerror(errno));
-	n = read_all(fd, buf, KEYS_KEYFILE_MAX + 1);
-	if (!standard)
-		close(fd);
-	if (n == -EFBIG)
-		return cmd_err("the %s %s is longer than %u bytes", what, path, KEYS_KEYFILE_MAX);
-	if (n < 0)
-		return cmd_err("cannot read the %s %s: %s", what, path, strerror((int)-n));
-	if (kind == KEYS_PASSPHRASE) {
-		end = memchr(buf, '\n', (size_t)n);
-		if (end)
-			n = end - buf;
-	}
-	ret->secret = (struct keys_secret){ kind, buf, (size_t)n };
-	if (keys_secret_check(&ret->secret))
-		return kind == KEYS_KEYFILE ?
-			       cmd_err("the key file %s is too short; it needs %u random bytes or "
-				       "more",
-				       path, KEYS_KEYFILE_MIN) :
-			       cmd_err("the first line of %s is no passphrase: it is empty or "
-				       "longer than %u bytes",
-				       path, KEYS_PASSPHRASE_MAX);
+	if (secret_read(&ret->secret, ret->buf, path, kind, err, sizeof(err)))
+		return cmd_err("%s", err);
 	return 0;
 }
 
@@ -139,7 +97,7 @@ int cmd_secret_read(struct cmd_secret *ret, const struct cmd_secret_source *from
 			"a passphrase file and a key file were given; one of them is enough");
 	if (sodium_init() < 0)
 		return cmd_err("the crypto library does not start");
-	s.buf = sodium_malloc(KEYS_KEYFILE_MAX + 1);
+	s.buf = sodium_malloc(SECRET_MAX);
 	if (!s.buf)
 		return cmd_err("out of memory (locked memory for a key; see ulimit -l)");
 	if (from->key_file)

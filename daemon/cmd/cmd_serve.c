@@ -10,29 +10,14 @@
 #include "cmd/cmd_opt.h"
 #include "cmd/cmd_secret.h"
 #include "server/host.h"
-#include "server/machine.h"
 #include "server/serve.h"
+#include "server/settings.h"
 #include "store/url.h"
 
-#define SERVE_MEMORY	 (512ull << 20)
-#define SERVE_MIN_MEMORY (64ull << 20)
-#define SERVE_MAX_MEMORY (1ull << 40)
-#define SERVE_MAX_QUEUES 4u /* of each kind, unless told otherwise */
-
 struct texts {
-	const char *memory, *pass, *key, *grace, *queues, *depth, *seg_size, *seg_age, *zstd,
-		*state_dir, *ready_fd, *journal, *flush, *dirty_bytes, *dirty_age, *stop_after;
+	struct settings_texts volume;
+	const char *pass, *key, *grace, *queues, *depth, *state_dir, *ready_fd;
 };
-
-static int take_size(const char *opt, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
-{
-	char lo[PARSE_SIZE_STR], hi[PARSE_SIZE_STR];
-
-	if (parse_size(text, ret) || *ret < min || *ret > max)
-		return cmd_usage("--%s: '%s' is not a size from %s to %s", opt, text,
-				 parse_size_str(lo, min), parse_size_str(hi, max));
-	return 0;
-}
 
 static int take_grace(const char *text, uint32_t *ret)
 {
@@ -69,89 +54,26 @@ static int take_queues(const char *text, struct session_conf *ret)
 			 ZEROFS_MAX_QUEUES);
 }
 
-/* As many as there are pairs of CPUs: half of them for those who ask, half for who answers. */
-static uint32_t default_queues(void)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN) / 2;
-
-	return n < 1 ? 1 : n > (long)SERVE_MAX_QUEUES ? SERVE_MAX_QUEUES : (uint32_t)n;
-}
-
-static int take_limits(const struct texts *t, struct volume_opts *ret)
-{
-	uint64_t ms;
-
-	if (t->dirty_age) {
-		if (parse_ms(t->dirty_age, &ms) || ms < 100 || ms > 7 * 86400000ull)
-			return cmd_usage("--max-dirty-age: '%s' is not a time from 100ms to 168h",
-					 t->dirty_age);
-		ret->max_dirty_age_ms = (uint32_t)ms;
-	}
-	return t->dirty_bytes ? take_size("max-dirty-bytes", t->dirty_bytes, 1u << 20, 1ull << 50,
-					  &ret->max_dirty_bytes) :
-				0;
-}
-
-static int take_flush(const struct texts *t, struct volume_opts *ret)
-{
-	if (gethostname(ret->host, sizeof(ret->host) - 1))
-		return cmd_err("this host has no name: %s", strerror(errno));
-	if (!t->flush || !strcmp(t->flush, "store"))
-		return 0;
-	if (strcmp(t->flush, "local") != 0)
-		return cmd_usage("--flush: '%s' is neither 'store' nor 'local'", t->flush);
-	if (!t->journal)
-		return cmd_usage("--flush local needs a journal: --journal PATH; 'zerofs journal "
-				 "create' makes one");
-	ret->flush_local = true;
-	return 0;
-}
-
 static int take(const struct texts *t, struct serve_conf *c)
 {
-	unsigned long depth = 128, zstd = 0, stop_after = 0;
-	uint64_t ms, seg;
-	int rc = 0;
+	char err[HOST_ERR_LEN];
+	unsigned long depth = 128;
+	int rc = settings_take(&t->volume, &c->volume, err);
 
-	volume_opts_init(&c->volume);
-	c->volume.memory = SERVE_MEMORY;
+	if (rc)
+		return rc == -EINVAL ? cmd_usage("%s", err) : cmd_err("%s", err);
 	c->session = (struct session_conf){
 		.grace_ms = ZEROFS_GRACE_DEFAULT_MS,
-		.write_queues = default_queues(),
-		.read_queues = default_queues(),
+		.write_queues = settings_queues(),
+		.read_queues = settings_queues(),
 	};
-	if (t->memory)
-		rc = take_size("memory", t->memory, SERVE_MIN_MEMORY, SERVE_MAX_MEMORY,
-			       &c->volume.memory);
-	if (!rc && t->seg_size) {
-		rc = take_size("segment-size", t->seg_size, 64u << 10, 64u << 20, &seg);
-		if (!rc)
-			c->volume.segment_bytes = (uint32_t)seg;
-	}
-	if (!rc && t->seg_age) {
-		if (parse_ms(t->seg_age, &ms) || ms < 10 || ms > 3600000)
-			return cmd_usage("--segment-age: '%s' is not a time from 10ms to 1h",
-					 t->seg_age);
-		c->volume.segment_age_ms = (uint32_t)ms;
-	}
-	if (!rc && t->zstd) {
-		rc = cmd_opt_number("zstd-level", t->zstd, 0, 19, &zstd);
-		c->volume.zstd_level = (int)zstd;
-	}
-	if (!rc)
-		rc = take_flush(t, &c->volume);
-	if (!rc)
-		rc = take_limits(t, &c->volume);
-	if (!rc && t->grace)
+	if (t->grace)
 		rc = take_grace(t->grace, &c->session.grace_ms);
 	if (!rc && t->queues)
 		rc = take_queues(t->queues, &c->session);
 	if (!rc && t->depth)
 		rc = cmd_opt_number("depth", t->depth, 1, ZEROFS_MAX_DEPTH, &depth);
 	c->session.depth = (uint32_t)depth;
-	if (!rc && t->stop_after)
-		rc = cmd_opt_number("stop-after", t->stop_after, 1, 86400, &stop_after);
-	c->volume.stop_after_ms = (uint32_t)stop_after * 1000;
 	c->volume.write_queues = c->session.write_queues;
 	return rc;
 }
@@ -187,7 +109,7 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 	struct serve_conf c = { 0 };
 	const struct cmd_opt opts[] = {
 		{ "memory", "BYTES", "all that the daemon uses: arena, caches, buffers (512M)",
-		  &t.memory, NULL },
+		  &t.volume.memory, NULL },
 		{ "passphrase-file", "FILE",
 		  "the first line of FILE unlocks the volume; '-' is standard input", &t.pass,
 		  NULL },
@@ -198,20 +120,22 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		{ "queues", "W,R", "write and read queues of each device (by the number of CPUs)",
 		  &t.queues, NULL },
 		{ "depth", "N", "requests in flight on each queue (128)", &t.depth, NULL },
-		{ "segment-size", "BYTES", "cut segments at this size (8M)", &t.seg_size, NULL },
-		{ "segment-age", "TIME", "... or at this age (2s)", &t.seg_age, NULL },
-		{ "zstd-level", "N", "compression, 0 (none) to 19 (1)", &t.zstd, NULL },
+		{ "segment-size", "BYTES", "cut segments at this size (8M)", &t.volume.segment_size,
+		  NULL },
+		{ "segment-age", "TIME", "... or at this age (2s)", &t.volume.segment_age, NULL },
+		{ "zstd-level", "N", "compression, 0 (none) to 19 (1)", &t.volume.zstd_level,
+		  NULL },
 		{ "flush", "MODE",
-		  "what a FLUSH waits for: 'local', the journal, or 'store' (store)", &t.flush,
-		  NULL },
-		{ "journal", "PATH", "the journal: a file or partition of this host", &t.journal,
-		  NULL },
+		  "what a FLUSH waits for: 'local', the journal, or 'store' (store)",
+		  &t.volume.flush, NULL },
+		{ "journal", "PATH", "the journal: a file or partition of this host",
+		  &t.volume.journal, NULL },
 		{ "max-dirty-bytes", "BYTES",
-		  "writes wait while more than this is not in the store (no limit)", &t.dirty_bytes,
-		  NULL },
+		  "writes wait while more than this is not in the store (no limit)",
+		  &t.volume.max_dirty_bytes, NULL },
 		{ "max-dirty-age", "TIME",
 		  "the journal answers no FLUSH while something has waited longer (no limit)",
-		  &t.dirty_age, NULL },
+		  &t.volume.max_dirty_age, NULL },
 		{ "abandon-journal", NULL,
 		  "start without this host's open journal; what only it holds is LOST", NULL,
 		  &abandon },
@@ -226,7 +150,7 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 		  NULL, &c.replace },
 		{ "stop-after", "SECONDS",
 		  "without the store for so long, answer no FLUSH before it is back (off)",
-		  &t.stop_after, NULL },
+		  &t.volume.stop_after, NULL },
 		{ "takeover", NULL,
 		  "serve the volume though another host seems to serve it, and end it there", NULL,
 		  &takeover },
@@ -257,8 +181,6 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 	rc = take(&t, &c);
 	c.volume.no_fencing = no_fencing;
 	c.volume.takeover = takeover;
-	machine_id(c.volume.host_id);
-	machine_name(c.volume.host, sizeof(c.volume.host));
 	if (!rc)
 		rc = take_ready_fd(t.ready_fd, &c.ready_fd);
 	if (rc)
@@ -271,7 +193,7 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 	if (rc)
 		return rc;
 	c.state_dir = t.state_dir;
-	c.journal = t.journal;
+	c.journal = t.volume.journal;
 	c.secret = &secret.secret;
 	rc = serve_run(&c, err);
 	cmd_secret_wipe(&secret);
