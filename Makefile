@@ -23,15 +23,16 @@ say		= $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 # Layers: a directory sees itself and what LAYER_dir names, through a tree of symlinks made for it alone
 # (build/inc/DIR), so that an include the layers forbid does not compile. Tests see everything.
 
-DIRS			:= base format store transport volume server cmd
+DIRS			:= base format store transport volume server nbd cmd
 LAYER_base		:=
 LAYER_format		:= base
 LAYER_store		:= base
 LAYER_transport		:= base io.h uapi
 LAYER_volume		:= base io.h format store
 LAYER_server		:= base io.h uapi format store transport volume
+LAYER_nbd		:= base io.h uapi format store transport volume server
 LAYER_cmd		:= base io.h uapi format store transport volume server
-LAYER_tests		:= $(LAYER_cmd) cmd
+LAYER_tests		:= $(LAYER_cmd) cmd nbd
 
 WARN		:= -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wpointer-arith
 CPPFLAGS_ALL	= -D_GNU_SOURCE= -DZEROFS_VERSION='"$(VERSION)"' $(CPPFLAGS)
@@ -39,21 +40,28 @@ CFLAGS_ALL	= -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -pthread $(CFLAGS)
 LIBS		:= -lsodium -lcrypto -lzstd -luring -ljansson -lpthread
 
 # One build of everything per variant, under build/VARIANT.
-VARIANTS	:= gcc clang asan tsan
+# "pic" is what the plugin is made of.
+VARIANTS	:= gcc clang asan tsan pic
 CC_gcc		:= gcc
 CC_clang	:= clang
 CC_asan		:= gcc
 CC_tsan		:= gcc
+CC_pic		:= gcc
 FLAGS_gcc	:=
 FLAGS_clang	:=
 FLAGS_asan	:= -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # -Wno-tsan: the rings shared with the kernel need a fence, which TSan does not follow and gcc says so.
 FLAGS_tsan	:= -O1 -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
+FLAGS_pic	:= -fPIC -fvisibility=hidden
 
 DAEMON_SRCS	:= $(sort $(foreach d,$(DIRS),$(wildcard daemon/$(d)/*.c daemon/$(d)/*/*.c)))
 DAEMON_HDRS	:= $(sort $(wildcard daemon/*.h) $(foreach d,$(DIRS),$(wildcard daemon/$(d)/*.h daemon/$(d)/*/*.h)))
 MAIN_SRC	:= $(filter daemon/cmd/main.c,$(DAEMON_SRCS))
-LIB_SRCS	:= $(filter-out daemon/cmd/main.c,$(DAEMON_SRCS))
+# The only file that needs nbdkit's header (nbdkit-plugin-dev), and is left out without it.
+PLUGIN_SRC	:= daemon/nbd/plugin.c
+NBDKIT_PLUGINS	:= $(shell pkg-config --variable=plugindir nbdkit 2>/dev/null)
+PLUGIN		:= $(B)/nbdkit-zerofs-plugin.so
+LIB_SRCS	:= $(filter-out $(MAIN_SRC) $(PLUGIN_SRC),$(DAEMON_SRCS))
 UNIT_TESTS	:= $(sort $(wildcard tests/unit/test_*.c))
 TEST_HELP_SRCS	:= $(sort $(wildcard tests/lib/*.c) $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 KERNEL_TESTS	:= $(sort $(wildcard tests/kernel/test_*.c))
@@ -69,7 +77,7 @@ KERNEL_TEST_BINS := $(KERNEL_TESTS:%.c=$(B)/%)
 VM_TOOLS	:= $(VM_PROGRAMS:%.c=$(B)/%) $(VM_PRELOADS:%.c=$(B)/%.so)
 BENCH_BINS	:= $(BENCH_SRCS:%.c=$(B)/%)
 
-all: $(if $(MAIN_SRC),$(B)/zerofs) module
+all: $(if $(MAIN_SRC),$(B)/zerofs) $(if $(NBDKIT_PLUGINS),$(PLUGIN)) module
 
 $(B)/inc/.made: Makefile
 	$(Q)rm -rf $(B)/inc
@@ -123,6 +131,14 @@ $(VARIANTS:%=$(B)/%/tests/unit/test_volume_nomem): LDFLAGS += -Wl,--wrap=malloc
 
 $(B)/zerofs: $(B)/gcc/zerofs
 	$(Q)ln -f $< $@ 2>/dev/null || cp -f $< $@
+
+# It stays in memory once loaded: threads may still run in it when nbdkit unloads it, after an interrupted start.
+$(PLUGIN): $(PLUGIN_SRC:%.c=$(B)/pic/%.o) $(B)/pic/libzerofs.a
+	$(call say,LD,$@)
+	$(Q)$(CC_pic) -shared $(FLAGS_pic) -Wl,--as-needed -Wl,-z,nodelete \
+		$^ $(LDFLAGS) $(LIBS) -o $@
+
+plugin: $(PLUGIN)
 
 # Programs that drive the module inside a guest.
 $(KERNEL_TEST_BINS): $(B)/%: $(B)/gcc/%.o $(KERNEL_HELP_SRCS:%.c=$(B)/gcc/%.o) $(B)/gcc/libtests.a $(B)/gcc/libzerofs.a
@@ -243,8 +259,9 @@ bench-driver:
 
 # ---- installing --------------------------------------------------------------------------
 
-install: $(B)/zerofs
+install: $(B)/zerofs $(if $(NBDKIT_PLUGINS),$(PLUGIN))
 	install -D -m 755 $(B)/zerofs $(DESTDIR)$(SBINDIR)/zerofs
+	$(if $(NBDKIT_PLUGINS),install -D -m 755 $(PLUGIN) $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN)))
 	$(Q)for f in $(wildcard man/*.[1-9]); do \
 		install -D -m 644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
 
@@ -265,6 +282,7 @@ help:
 	@echo
 	@echo '  make all            daemon and module (the default)'
 	@echo '  make module         zerofs.ko for the test kernels, or for KV=VERSION, in build/module/VERSION'
+	@echo '  make plugin         the nbdkit plugin, build/nbdkit-zerofs-plugin.so; needs nbdkit-plugin-dev (so does its part of install)'
 	@echo '  make install        the daemon and man pages (PREFIX=$(PREFIX) DESTDIR=)'
 	@echo '  make dkms-install   the module sources to /usr/src, for: dkms install zerofs/$(VERSION)'
 	@echo '  make clean          remove build/'
@@ -287,5 +305,5 @@ help:
 	@echo '  B=FOLDER builds elsewhere, ZEROFS_CACHE=FOLDER keeps kernels and data elsewhere than $(CACHE).'
 
 .DEFAULT_GOAL := all
-.PHONY: all module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
+.PHONY: all plugin module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
 	check-model check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine install dkms-install help

@@ -18,8 +18,9 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 build_pkgs=(build-essential clang libsodium-dev libssl-dev libzstd-dev liburing-dev libjansson-dev pkg-config kmod)
 check_pkgs=(git procps util-linux iproute2 bc cpio xz-utils zstd busybox-static e2fsprogs xfsprogs fio jq dmsetup
 	psmisc openssl libcmocka-dev sparse clang-format shellcheck spin man-db
+	nbdkit nbdkit-plugin-dev libnbd-bin qemu-utils
 	python3 python3-nacl python3-zstandard)
-bench_pkgs=(nbdkit nbd-client)
+bench_pkgs=(nbd-client)
 qemu_pkgs=(qemu-system-x86)
 qemu_least=1:9
 

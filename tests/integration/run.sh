@@ -8,7 +8,9 @@ cd "$(dirname "$0")/../.." || exit 1
 log=build/check/integration
 mkdir -p "$log"
 [ -e /proc/self/fd/3 ] || exec 3>&1
-if ! make --no-print-directory -j2 build/zerofs > "$log/build.log" 2>&1; then
+targets=(build/zerofs)
+pkg-config --exists nbdkit && targets+=(plugin)
+if ! make --no-print-directory -j2 "${targets[@]}" > "$log/build.log" 2>&1; then
 	tail -30 "$log/build.log"
 	printf 'FAIL\tintegration\t0\tthe daemon does not build\n' >&3
 	exit 1

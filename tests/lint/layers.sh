@@ -17,9 +17,10 @@ declare -A may=(
 	[transport]="base io.h uapi transport"
 	[volume]="base io.h format store volume"
 	[server]="base io.h uapi format store transport volume server"
+	[nbd]="base io.h uapi format store transport volume server nbd"
 	[cmd]="base io.h uapi format store transport volume server cmd"
 )
-all="base io.h uapi format store transport volume server cmd"
+all="base io.h uapi format store transport volume server nbd cmd"
 
 # A header of each, to include.
 header_of() {
