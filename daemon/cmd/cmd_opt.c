@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-#include "cmd/nearest.h"
+#include "base/nearest.h"
 
 static size_t count(const struct cmd_opt *opts)
 {

@@ -7,7 +7,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/cmd_opt.h"
-#include "cmd/nearest.h"
+#include "base/nearest.h"
 
 #define NR_CMDS (sizeof(cmds) / sizeof(cmds[0]))
 

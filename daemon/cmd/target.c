@@ -10,7 +10,7 @@
 #include "base/uuid.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_opt.h"
-#include "cmd/nearest.h"
+#include "base/nearest.h"
 #include "server/control.h"
 #include "server/report.h"
 
