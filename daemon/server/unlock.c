@@ -40,6 +40,7 @@ int unlock_keys(struct host *h, const struct keys_secret *secret, const struct u
 		struct keyring **ret)
 {
 	uint64_t pause = SIO_PAUSE_MIN;
+	char text[SIO_REASON_LEN];
 	int rc;
 
 	assert(core_held(&h->core));
@@ -52,7 +53,8 @@ int unlock_keys(struct host *h, const struct keys_secret *secret, const struct u
 			notice_say(&h->env, NOTICE_WARN,
 				   "store: %s; the volume comes up when it answers, retrying every "
 				   "%u s at most",
-				   notice_errno(rc), SIO_PAUSE_MAX / 1000000);
+				   sio_reason(&h->env, rc, text, sizeof(text)),
+				   SIO_PAUSE_MAX / 1000000);
 		}
 		*u->store_errno = -rc;
 		pause_for(h, u->event, pause);

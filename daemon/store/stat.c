@@ -114,12 +114,18 @@ static void close_stat(struct store *s)
 	free(st);
 }
 
+static void why(struct store *s, char *out, size_t len)
+{
+	store_why(to_stat(s)->inner, out, len);
+}
+
 int stat_new(struct store **ret, struct store *inner, struct clock *clock)
 {
 	static const struct store_ops ops = {
 		.kind = "stat",
 		.submit = submit,
 		.close = close_stat,
+		.why = why,
 	};
 	struct stat_store *st = calloc(1, sizeof(*st));
 

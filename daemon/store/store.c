@@ -57,6 +57,13 @@ void store_submit(struct store *s, struct store_req *r)
 	s->ops->submit(s, r);
 }
 
+void store_why(struct store *s, char *out, size_t len)
+{
+	out[0] = '\0';
+	if (s->ops->why)
+		s->ops->why(s, out, len);
+}
+
 void store_close(struct store *s)
 {
 	if (s)

@@ -10,6 +10,8 @@
  *       anyone, sees it (read-after-write, list-after-write).
  *   S3  when put() fails with anything but -EEXIST the object may or may not exist; if it exists it
  *       is whole.
+ *       -EEXIST may also be due to an earlier try of the same put() whose answer was lost: who
+ *       cares reads what is there, and finds his own bytes.
  *   S4  get() returns bytes of the object as put or an error, or fewer bytes at its end.
  *   S5  put() with @replace: the name may be taken; the object is then the new one or, when put()
  *       fails, the old or the new one, and always whole. S1's last half does not hold for such a
@@ -88,9 +90,11 @@ struct store_req {
 };
 
 struct store_ops {
-	const char *kind;				/* "file", "mem": for people */
+	const char *kind;				/* "file", "mem", "s3": for people */
 	void (*submit)(struct store *s, struct store_req *r);	/* required */
 	void (*close)(struct store *s);			/* required; no request may be under way */
+	/* optional: a sentence on the last request that failed, "" if none has; core lock held */
+	void (*why)(struct store *s, char *out, size_t len);
 };
 
 /* Checks the request (name, buffers) and hands it to the store. Core lock held. */
@@ -98,6 +102,9 @@ void store_submit(struct store *s, struct store_req *r);
 
 /* 0 if @name may name an object, else -EINVAL. Any thread. */
 int store_name_check(const char *name);
+
+/* Why the store failed last, for people; "" if it has nothing to say. Core lock held. */
+void store_why(struct store *s, char *out, size_t len);
 
 /* Core lock not held: ends threads. NULL does nothing. */
 void store_close(struct store *s);

@@ -10,6 +10,7 @@
 #include "volume/sio.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,18 @@ bool sio_is_final(int err)
 	return err == -EACCES || err == -EPERM || err == -EROFS || err == -EINVAL;
 }
 
+const char *sio_reason(const struct volume_env *env, int err, char *out, size_t len)
+{
+	char why[400];
+
+	store_why(env->store, why, sizeof(why));
+	if (*why)
+		snprintf(out, len, "%s (%s)", notice_errno(err), why);
+	else
+		snprintf(out, len, "%s", notice_errno(err));
+	return out;
+}
+
 static bool any_outage(const struct sio_ctx *c)
 {
 	int op;
@@ -115,6 +128,7 @@ static bool any_outage(const struct sio_ctx *c)
 
 static void outage_begin(struct sio_ctx *c, enum store_op op, int err)
 {
+	char text[SIO_REASON_LEN];
 	bool first = c->recovering ? !any_outage(c) : !c->outage[op];
 
 	if (!c->outage[op])
@@ -126,15 +140,15 @@ static void outage_begin(struct sio_ctx *c, enum store_op op, int err)
 		notice_say(c->env, NOTICE_WARN,
 			   "store: %s; the volume comes up when it answers, retrying every %u s at "
 			   "most",
-			   notice_errno(err), SIO_PAUSE_MAX / 1000000);
+			   sio_reason(c->env, err, text, sizeof(text)), SIO_PAUSE_MAX / 1000000);
 	else if (op == STORE_PUT)
 		notice_say(c->env, NOTICE_WARN,
 			   "store: %s; flushes wait, retrying every %u s at most",
-			   notice_errno(err), SIO_PAUSE_MAX / 1000000);
+			   sio_reason(c->env, err, text, sizeof(text)), SIO_PAUSE_MAX / 1000000);
 	else
 		notice_say(c->env, NOTICE_WARN, "store: %s; %s wait, retrying every %u s at most",
-			   notice_errno(err), op == STORE_GET ? "reads" : "look-ups",
-			   SIO_PAUSE_MAX / 1000000);
+			   sio_reason(c->env, err, text, sizeof(text)),
+			   op == STORE_GET ? "reads" : "look-ups", SIO_PAUSE_MAX / 1000000);
 }
 
 static void outage_end(struct sio_ctx *c, enum store_op op)

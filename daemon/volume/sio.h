@@ -99,6 +99,13 @@ void sio_drop(struct sio *s);
  */
 bool sio_is_final(int err);
 
+/*
+ * What is wrong with the store, in the words of @err and those of the store, if it has any. Returns
+ * @out.
+ */
+#define SIO_REASON_LEN 480
+const char *sio_reason(const struct volume_env *env, int err, char *out, size_t len);
+
 /* The result of a LIST. */
 const struct store_entry *sio_entries(const struct sio *s);
 

@@ -48,7 +48,11 @@ static void close_slow(struct store *store)
 
 void slow_init(struct slow *s, struct store *mem, uint64_t bytes_per_s, uint64_t latency_us)
 {
-	static const struct store_ops ops = { "slow", submit, close_slow };
+	static const struct store_ops ops = {
+		.kind = "slow",
+		.submit = submit,
+		.close = close_slow,
+	};
 
 	*s = (struct slow){
 		.store = { &ops }, .mem = mem, .bytes_per_s = bytes_per_s, .latency_us = latency_us
