@@ -37,7 +37,7 @@ LAYER_tests		:= $(LAYER_cmd) cmd nbd
 WARN		:= -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wpointer-arith
 CPPFLAGS_ALL	= -D_GNU_SOURCE= -DZEROFS_VERSION='"$(VERSION)"' $(CPPFLAGS)
 CFLAGS_ALL	= -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -pthread $(CFLAGS)
-LIBS		:= -lsodium -lcrypto -lzstd -luring -ljansson -lpthread
+LIBS		:= -lcurl -lexpat -lsodium -lcrypto -lzstd -luring -ljansson -lpthread
 
 # One build of everything per variant, under build/VARIANT.
 # "pic" is what the plugin is made of.

@@ -15,7 +15,8 @@ cache=${ZEROFS_CACHE:-/var/cache/zerofs-test}
 apt_dir=$cache/apt
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
-build_pkgs=(build-essential clang libsodium-dev libssl-dev libzstd-dev liburing-dev libjansson-dev pkg-config kmod)
+build_pkgs=(build-essential clang libsodium-dev libssl-dev libzstd-dev liburing-dev libjansson-dev
+	libcurl4-openssl-dev libexpat1-dev pkg-config kmod)
 check_pkgs=(git procps util-linux iproute2 bc cpio xz-utils zstd busybox-static e2fsprogs xfsprogs fio jq dmsetup
 	psmisc openssl libcmocka-dev sparse clang-format shellcheck spin man-db
 	nbdkit nbdkit-plugin-dev libnbd-bin qemu-utils
