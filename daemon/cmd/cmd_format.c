@@ -41,9 +41,10 @@ static int take_name(struct format *fm, const char *name)
 	char last[VOLUME_NAME_LEN] = "";
 
 	if (!name) {
-		/* As the folder is called, if it is called something that can be a name. */
-		size_t end = strlen(fm->url), begin;
+		/* As the folder or prefix is called, if that can be a name. */
+		size_t end, begin;
 
+		end = strncmp(fm->url, "s3:", 3) ? strlen(fm->url) : strcspn(fm->url, "?");
 		while (end && fm->url[end - 1] == '/')
 			end--;
 		begin = end;

@@ -19,6 +19,7 @@
 #include "store/stat.h"
 #include "store/store.h"
 #include "store/url.h"
+#include "volume/sio.h"
 
 #define HOST_MAX_WORKERS 4u
 #define HOST_MMAP_MIN	 (128 << 10)
@@ -186,7 +187,7 @@ static int open_store(struct host *h, const char *url, unsigned int flags, char 
 
 	if (rc)
 		return rc;
-	rc = url_open(&inner, &u, flags & HOST_CREATE ? URL_CREATE : 0, &h->core, err,
+	rc = url_open(&inner, &u, flags & HOST_CREATE ? URL_CREATE : 0, &h->core, h->env.clock, err,
 		      HOST_ERR_LEN);
 	if (rc)
 		return rc;
@@ -430,6 +431,23 @@ void host_free(struct host *h)
 
 /* ---- words ------------------------------------------------------------------------------- */
 
+/* In the store's own words, if it has some and the error is one of its kind. */
+static bool explain_store(struct host *h, int rc, char *err)
+{
+	bool refused = rc == -EACCES || rc == -EPERM;
+	char why[SIO_REASON_LEN] = "";
+
+	if (!refused && rc != -EIO && rc != -ETIMEDOUT)
+		return false;
+	core_lock(&h->core);
+	if (h->store)
+		store_why(h->store, why, sizeof(why));
+	core_unlock(&h->core);
+	if (*why)
+		say(err, "the store %s: %s", refused ? "refuses" : "does not answer", why);
+	return *why;
+}
+
 void host_explain(struct host *h, int rc, char *err)
 {
 	char why[HOST_NOTICE_LEN];
@@ -443,6 +461,8 @@ void host_explain(struct host *h, int rc, char *err)
 		explain_state(h, rc, err);
 		return;
 	}
+	if (explain_store(h, rc, err))
+		return;
 	switch (rc) {
 	case -EKEYREJECTED:
 		say(err, "the passphrase or key file does not unlock the volume at %s", h->url);

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/file.h"
 #include "store/mem.h"
+#include "store/s3/s3.h"
 
 #define FILE_THREADS 8u
 
@@ -41,23 +43,35 @@ static int parse_file(struct url *u, const char *s, const char *path, char *err,
 	return 0;
 }
 
+static int parse_s3(struct url *u, const char *s, char *err, size_t err_len)
+{
+	int rc = s3_opts_parse(&u->s3, s, err, err_len);
+
+	u->kind = URL_S3;
+	return rc ? rc : s3_opts_complete(&u->s3, getenv, err, err_len);
+}
+
 int url_parse(struct url *ret, const char *s, char *err, size_t err_len)
 {
 	struct url u;
 	int rc = 0;
 
 	memset(&u, 0, sizeof(u));
-	if (!strncmp(s, "file://", 7))
+	if (!strncmp(s, "s3://", 5))
+		rc = parse_s3(&u, s, err, err_len);
+	else if (!strncmp(s, "file://", 7))
 		rc = parse_file(&u, s, s + 7, err, err_len);
 	else if (!strcmp(s, "mem:"))
 		u.kind = URL_MEM;
 	else if (!strstr(s, ":"))
-		rc = bad(err, err_len, "store URL '%s' has no kind: write file:///absolute/folder",
-			 s);
-	else
 		rc = bad(err, err_len,
-			 "store URL '%s': unknown store kind; this version knows file:///folder",
-			 s);
+			 "store URL '%s' has no kind: write file:///folder or s3://bucket", s);
+	else
+		rc = bad(
+			err, err_len,
+			"store URL '%s': unknown store kind; this version knows file:///folder and "
+			"s3://bucket/prefix",
+			s);
 	if (!rc)
 		*ret = u;
 	return rc;
@@ -82,12 +96,14 @@ static const char *explain(int rc)
 }
 
 int url_open(struct store **ret, const struct url *u, unsigned int flags, struct core *core,
-	     char *err, size_t err_len)
+	     struct clock *clock, char *err, size_t err_len)
 {
 	int rc;
 
 	if (u->kind == URL_MEM)
 		return mem_new(ret);
+	if (u->kind == URL_S3)
+		return s3_open(ret, &u->s3, core, clock, err, err_len);
 	rc = file_open(ret, u->path, flags & URL_CREATE ? FILE_CREATE : 0, core, FILE_THREADS);
 	if (rc)
 		snprintf(err, err_len, "store folder %.200s: %s", u->path, explain(rc));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The contract of store.h, S1 to S5, on every implementation: the file store, the memory store, and
- * both layers over it. Each test runs once per kind.
+ * The contract of store.h, S1 to S5, on every implementation: the file store, the memory store, the
+ * S3 store over a server of our own, and both layers over the memory store. Each test runs once per
+ * kind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/core.h"
+#include "lib/s3srv.h"
 #include "lib/tempdir.h"
 #include "lib/testrand.h"
 #include "store/fault.h"
@@ -27,6 +29,7 @@
 #include "store/mem.h"
 #include "store/stat.h"
 #include "store/store.h"
+#include "store/url.h"
 
 struct kind;
 
@@ -36,6 +39,7 @@ struct fixture {
 	struct store *s; /* under test */
 	struct store *inner; /* what mem_run() is for, NULL for file */
 	char *dir;
+	struct s3srv *srv;
 };
 
 struct kind {
@@ -67,11 +71,26 @@ static void open_stat(struct fixture *x)
 	assert_int_equal(stat_new(&x->s, x->inner, clock_system()), 0);
 }
 
+/* Names stand behind a prefix, and a page of LIST is shorter than what is asked for. */
+static void open_s3(struct fixture *x)
+{
+	char text[300], err[256] = "";
+	struct url u;
+
+	x->srv = s3srv_new();
+	s3srv_set_page(x->srv, 7);
+	setenv("AWS_ACCESS_KEY_ID", S3SRV_ACCESS, 1);
+	setenv("AWS_SECRET_ACCESS_KEY", S3SRV_SECRET, 1);
+	snprintf(text, sizeof(text),
+		 "s3://" S3SRV_BUCKET "/vol%%201/A?endpoint=http://127.0.0.1:%u&plain-http=yes",
+		 s3srv_port(x->srv));
+	assert_int_equal(url_parse(&u, text, err, sizeof(err)), 0);
+	assert_int_equal(url_open(&x->s, &u, 0, &x->core, clock_system(), err, sizeof(err)), 0);
+}
+
 static const struct kind kinds[] = {
-	{ "mem", open_mem },
-	{ "file", open_file },
-	{ "fault", open_fault },
-	{ "stat", open_stat },
+	{ "mem", open_mem },   { "file", open_file }, { "fault", open_fault },
+	{ "stat", open_stat }, { "s3", open_s3 },
 };
 
 static void begin(struct fixture *x, const struct kind *k)
@@ -87,6 +106,8 @@ static void end(struct fixture *x)
 	store_close(x->s);
 	if (x->kind->open == open_fault)
 		store_close(x->inner);
+	if (x->srv)
+		s3srv_free(x->srv);
 	core_destroy(&x->core);
 	tempdir_remove(x->dir);
 }

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The S3 store against a server in trouble: each fault by itself. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/core.h"
+#include "lib/s3srv.h"
+#include "store/store.h"
+#include "store/url.h"
+
+struct world {
+	struct core core;
+	struct s3srv *srv;
+	struct store *s;
+};
+
+static struct world w;
+
+static void open_store(const char *more)
+{
+	char text[400], err[256] = "";
+	struct url u;
+
+	snprintf(text, sizeof(text),
+		 "s3://" S3SRV_BUCKET "/v?endpoint=http://127.0.0.1:%u&plain-http=yes%s",
+		 s3srv_port(w.srv), more);
+	assert_int_equal(url_parse(&u, text, err, sizeof(err)), 0);
+	assert_int_equal(url_open(&w.s, &u, 0, &w.core, clock_system(), err, sizeof(err)), 0);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	setenv("AWS_ACCESS_KEY_ID", S3SRV_ACCESS, 1);
+	setenv("AWS_SECRET_ACCESS_KEY", S3SRV_SECRET, 1);
+	memset(&w, 0, sizeof(w));
+	assert_int_equal(core_init(&w.core, NULL, NULL), 0);
+	w.srv = s3srv_new();
+	open_store("");
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	store_close(w.s);
+	s3srv_free(w.srv);
+	core_destroy(&w.core);
+	return 0;
+}
+
+static void on_done(struct store_req *r)
+{
+	assert_true(core_held(&w.core));
+	*(bool *)r->priv = true;
+}
+
+static ssize_t run(struct store_req *r)
+{
+	bool done = false;
+
+	r->done = on_done;
+	r->priv = &done;
+	core_lock(&w.core);
+	store_submit(w.s, r);
+	while (!done)
+		core_wait(&w.core, UINT64_MAX);
+	core_unlock(&w.core);
+	return r->res;
+}
+
+static ssize_t put(const char *name, const char *text)
+{
+	struct iovec iov[2] = { { (void *)(uintptr_t)text, strlen(text) / 2 },
+				{ (void *)(uintptr_t)(text + strlen(text) / 2),
+				  strlen(text) - strlen(text) / 2 } };
+	struct store_req r = { .op = STORE_PUT, .iov = iov, .niov = 2 };
+
+	strcpy(r.name, name);
+	return run(&r);
+}
+
+/* @buf has 16 bytes more, which must stay as they are. */
+static ssize_t get(const char *name, uint64_t off, char *buf, size_t len)
+{
+	struct store_req r = { .op = STORE_GET, .off = off, .buf = buf, .len = len };
+	ssize_t rc;
+
+	strcpy(r.name, name);
+	memset(buf, '#', len + 16);
+	rc = run(&r);
+	for (size_t i = 0; i < 16; i++)
+		assert_int_equal(buf[len + i], '#');
+	return rc;
+}
+
+static ssize_t list(struct store_entry *e, uint32_t max)
+{
+	struct store_req r = { .op = STORE_LIST, .ents = e, .max_ents = max };
+
+	return run(&r);
+}
+
+static ssize_t del(const char *name)
+{
+	struct store_req r = { .op = STORE_DELETE };
+
+	strcpy(r.name, name);
+	return run(&r);
+}
+
+static void rule(unsigned int ops, unsigned int times, enum s3srv_act act, unsigned int status,
+		 const char *code)
+{
+	s3srv_rule(
+		w.srv,
+		&(struct s3srv_rule){
+			.ops = ops, .times = times, .act = act, .status = status, .code = code });
+}
+
+static void holds(const char *name, const char *text)
+{
+	char buf[256];
+
+	assert_int_equal(get(name, 0, buf, 200), strlen(text));
+	assert_memory_equal(buf, text, strlen(text));
+}
+
+static const char *why(void)
+{
+	static char text[400];
+
+	core_lock(&w.core);
+	store_why(w.s, text, sizeof(text));
+	core_unlock(&w.core);
+	return text;
+}
+
+/* ---- what passes ------------------------------------------------------------------------- */
+
+/* Each of them twice, then good: every operation gets through, with the body from its start. */
+static void transient(void **state)
+{
+	static const struct {
+		enum s3srv_act act;
+		unsigned int status;
+		const char *code;
+	} t[] = {
+		{ S3SRV_STATUS, 500, "InternalError" },
+		{ S3SRV_STATUS, 500, "" },
+		{ S3SRV_STATUS, 502, "" },
+		{ S3SRV_STATUS, 503, "ServiceUnavailable" },
+		{ S3SRV_STATUS, 504, "" },
+		{ S3SRV_STATUS, 400, "RequestTimeout" },
+		{ S3SRV_STATUS, 400, "BadDigest" },
+		{ S3SRV_HTML, 503, "" },
+		{ S3SRV_HTML, 404, "" },
+		{ S3SRV_HTML, 412, "" },
+		{ S3SRV_RESET, 0, "" },
+	};
+	struct store_entry e[4];
+	char name[32];
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct s3srv_counts before = s3srv_counts(w.srv), after;
+
+		snprintf(name, sizeof(name), "t/%u", i);
+		s3srv_clear(w.srv);
+		for (unsigned int op = 1; op < S3SRV_ANY; op *= 2)
+			rule(op, 2, t[i].act, t[i].status, t[i].code);
+		assert_int_equal(put(name, "what was written"), 0);
+		holds(name, "what was written");
+		assert_int_equal(list(e, 4), 1);
+		assert_int_equal(del(name), 0);
+		after = s3srv_counts(w.srv);
+		assert_in_range(after.puts - before.puts, 3, 5);
+		assert_in_range(after.gets - before.gets, 3, 5);
+		assert_in_range(after.lists - before.lists, 3, 5);
+		assert_in_range(after.deletes - before.deletes, 3, 5);
+	}
+}
+
+/* A conflict says that somebody is at it, not that he got it. */
+static void conflict(void **state)
+{
+	(void)state;
+	rule(S3SRV_PUT, 2, S3SRV_STATUS, 409, "ConditionalRequestConflict");
+	assert_int_equal(put("c", "mine"), 0);
+	holds("c", "mine");
+	s3srv_clear(w.srv);
+	rule(S3SRV_PUT, 0, S3SRV_STATUS, 409, "ConditionalRequestConflict");
+	assert_int_equal(put("d", "mine"), -EIO);
+	s3srv_clear(w.srv);
+	assert_int_equal(put("c", "other"), -EEXIST);
+}
+
+/* The object was made and the answer was lost: the next try meets it. */
+static void lost_answers(void **state)
+{
+	(void)state;
+	rule(S3SRV_PUT, 1, S3SRV_LATE_STATUS, 500, "InternalError");
+	assert_int_equal(put("l/1", "mine"), -EEXIST);
+	holds("l/1", "mine");
+	s3srv_clear(w.srv);
+	s3srv_rule(w.srv,
+		   &(struct s3srv_rule){
+			   .ops = S3SRV_PUT, .name = "l/2", .times = 1, .act = S3SRV_LATE_RESET });
+	assert_int_equal(put("l/2", "mine"), -EEXIST);
+	holds("l/2", "mine");
+	s3srv_clear(w.srv);
+	rule(S3SRV_DELETE, 1, S3SRV_LATE_STATUS, 500, "");
+	assert_int_equal(del("l/1"), 0);
+}
+
+/* ---- answers that lie -------------------------------------------------------------------- */
+
+static void bad_bodies(void **state)
+{
+	static const enum s3srv_act acts[] = { S3SRV_SHORT, S3SRV_LESS, S3SRV_SHIFTED, S3SRV_MORE };
+	struct store_entry e[4];
+	char buf[64];
+
+	(void)state;
+	assert_int_equal(put("b", "0123456789abcdef"), 0);
+	for (unsigned int i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+		s3srv_clear(w.srv);
+		rule(S3SRV_GET, 0, acts[i], 0, "");
+		assert_int_equal(get("b", 2, buf, 8), -EIO);
+		assert_non_null(strstr(why(), "GET: the answer is"));
+		s3srv_clear(w.srv);
+		rule(S3SRV_GET, 1, acts[i], 0, "");
+		assert_int_equal(get("b", 2, buf, 8), 8);
+		assert_memory_equal(buf, "23456789", 8);
+	}
+	s3srv_clear(w.srv);
+	rule(S3SRV_LIST, 1, S3SRV_SHORT, 0, "");
+	assert_int_equal(list(e, 4), 1);
+	assert_string_equal(e[0].name, "b");
+}
+
+static void html_for_good(void **state)
+{
+	struct store_entry e[4];
+	char buf[64];
+
+	(void)state;
+	rule(S3SRV_ANY, 0, S3SRV_HTML, 200, "");
+	assert_int_equal(put("h", "x"), -EIO);
+	assert_int_equal(get("h", 0, buf, 8), -EIO);
+	assert_int_equal(list(e, 4), -EIO);
+	assert_non_null(strstr(why(), "no list"));
+	s3srv_clear(w.srv);
+	assert_int_equal(get("h", 0, buf, 8), -ENOENT);
+}
+
+static void beyond_the_end(void **state)
+{
+	struct store_req r = { .op = STORE_GET, .name = "e", .off = 100 };
+	char buf[64];
+
+	(void)state;
+	s3srv_set_bare_416(w.srv, true);
+	assert_int_equal(put("e", "12345"), 0);
+	assert_int_equal(get("e", 5, buf, 8), 0);
+	r.buf = buf;
+	r.len = 8;
+	assert_int_equal(run(&r), 0);
+	assert_int_equal(r.size, 5);
+	assert_int_equal(put("f", ""), 0);
+	strcpy(r.name, "f");
+	assert_int_equal(run(&r), 0);
+	assert_int_equal(r.size, 0);
+}
+
+/* ---- what is set right ------------------------------------------------------------------- */
+
+static void skew(void **state)
+{
+	struct s3srv_counts c;
+
+	(void)state;
+	s3srv_set_skew(w.srv, 86400);
+	assert_int_equal(put("s/1", "x"), 0);
+	c = s3srv_counts(w.srv);
+	assert_int_equal(c.refused, 1);
+	/* remembered */
+	assert_int_equal(put("s/2", "x"), 0);
+	assert_int_equal(s3srv_counts(w.srv).refused, 1);
+	s3srv_set_skew(w.srv, -86400);
+	holds("s/2", "x");
+	assert_int_equal(s3srv_counts(w.srv).refused, 2);
+}
+
+static void region(void **state)
+{
+	(void)state;
+	s3srv_set_region(w.srv, "eu-west-9");
+	assert_int_equal(put("r/1", "x"), 0);
+	assert_int_equal(s3srv_counts(w.srv).refused, 1);
+	assert_int_equal(put("r/2", "x"), 0);
+	assert_int_equal(s3srv_counts(w.srv).refused, 1);
+	/* to where an endpoint that was named does not lead */
+	s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_ANY,
+						.act = S3SRV_STATUS,
+						.status = 301,
+						.code = "PermanentRedirect",
+						.header = "x-amz-bucket-region: ap-south-7" });
+	assert_int_equal(put("r/3", "x"), -EACCES);
+	assert_non_null(strstr(why(), "ap-south-7"));
+}
+
+/* ---- what nothing helps ------------------------------------------------------------------ */
+
+static void refused(void **state)
+{
+	struct s3srv_counts before, after;
+	struct store_entry e[1];
+
+	(void)state;
+	rule(S3SRV_ANY, 0, S3SRV_STATUS, 403, "AccessDenied");
+	before = s3srv_counts(w.srv);
+	assert_int_equal(put("x", "x"), -EACCES);
+	after = s3srv_counts(w.srv);
+	assert_int_equal(after.puts - before.puts, 1); /* not in a loop */
+	assert_non_null(strstr(why(), "AccessDenied"));
+	assert_non_null(strstr(why(), "s3:GetObject"));
+	s3srv_clear(w.srv);
+	rule(S3SRV_ANY, 0, S3SRV_STATUS, 404, "NoSuchBucket");
+	assert_int_equal(list(e, 1), -EACCES);
+	assert_int_equal(del("x"), -EACCES);
+	assert_non_null(strstr(why(), "make the bucket"));
+	s3srv_clear(w.srv);
+	rule(S3SRV_PUT, 0, S3SRV_STATUS, 507, "");
+	assert_int_equal(put("x", "x"), -ENOSPC);
+}
+
+static void away(void **state)
+{
+	uint64_t t = clock_mono_us(clock_system());
+
+	(void)state;
+	rule(S3SRV_ANY, 0, S3SRV_STATUS, 503, "");
+	assert_int_equal(put("a", "x"), -EIO);
+	assert_int_equal(s3srv_counts(w.srv).puts, 6);
+	/* 50 + 100 + 200 + 400 + 800 ms at most */
+	assert_true(clock_mono_us(clock_system()) - t < 5000000);
+}
+
+/* ---- what is late ------------------------------------------------------------------------ */
+
+/* A GET that hangs, before its head or within its body, is asked again elsewhere. */
+static void hangs(void **state)
+{
+	static const enum s3srv_act acts[] = { S3SRV_HANG, S3SRV_LATE_HANG };
+	uint64_t t;
+	char buf[64];
+
+	(void)state;
+	assert_int_equal(put("h", "0123456789abcdef"), 0);
+	for (int i = 0; i < 2; i++) {
+		struct s3srv_counts before = s3srv_counts(w.srv), after;
+
+		s3srv_clear(w.srv);
+		rule(S3SRV_GET, 1, acts[i], 0, "");
+		t = clock_mono_us(clock_system());
+		assert_int_equal(get("h", 4, buf, 8), 8);
+		assert_memory_equal(buf, "456789ab", 8);
+		t = clock_mono_us(clock_system()) - t;
+		assert_in_range(t, 250000, 1900000);
+		after = s3srv_counts(w.srv);
+		assert_int_equal(after.gets - before.gets, 2);
+		assert_int_equal(after.connections - before.connections, 1);
+	}
+	/* both hang: cut after 2 s, and again */
+	s3srv_clear(w.srv);
+	rule(S3SRV_GET, 2, S3SRV_HANG, 0, "");
+	t = clock_mono_us(clock_system());
+	assert_int_equal(get("h", 4, buf, 8), 8);
+	t = clock_mono_us(clock_system()) - t;
+	assert_in_range(t, 1900000, 4500000);
+}
+
+static void capped(void **state)
+{
+	size_t n = 1500000;
+	char *text = malloc(n + 1), *back = malloc(n + 16);
+	uint64_t t;
+
+	(void)state;
+	assert_non_null(text);
+	assert_non_null(back);
+	for (size_t i = 0; i < n; i++)
+		text[i] = (char)('a' + i * 7 % 26);
+	text[n] = '\0';
+	store_close(w.s);
+	open_store("&up=3&down=2");
+	t = clock_mono_us(clock_system());
+	assert_int_equal(put("cap", text), 0);
+	t = clock_mono_us(clock_system()) - t;
+	assert_in_range(t, 400000, 1500000);
+	t = clock_mono_us(clock_system());
+	assert_int_equal(get("cap", 0, back, n), n);
+	t = clock_mono_us(clock_system()) - t;
+	assert_in_range(t, 400000, 2500000);
+	assert_memory_equal(text, back, n);
+	free(text);
+	free(back);
+}
+
+static void headers(void **state)
+{
+	char head[8192];
+
+	(void)state;
+	store_close(w.s);
+	open_store("&storage-class=GLACIER_IR&sse=aws:kms&sse-kms-key=arn:k&requester-pays=yes");
+	assert_int_equal(put("x", "x"), 0);
+	s3srv_last(w.srv, head, sizeof(head));
+	assert_non_null(strstr(head, "x-amz-storage-class: GLACIER_IR"));
+	assert_non_null(strstr(head, "x-amz-server-side-encryption: aws:kms"));
+	assert_non_null(strstr(head, "x-amz-server-side-encryption-aws-kms-key-id: arn:k"));
+	assert_non_null(strstr(head, "x-amz-request-payer: requester"));
+	assert_non_null(strstr(head, "if-none-match: *"));
+	assert_null(strstr(head, "Expect"));
+	assert_int_equal(del("x"), 0);
+	s3srv_last(w.srv, head, sizeof(head));
+	assert_null(strstr(head, "storage-class"));
+	assert_null(strstr(head, "if-none-match"));
+	assert_non_null(strstr(head, "x-amz-request-payer: requester"));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		T(transient),	   T(conflict), T(lost_answers), T(bad_bodies), T(html_for_good),
+		T(beyond_the_end), T(skew),	T(region),	 T(refused),	T(away),
+		T(hangs),	   T(capped),	T(headers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
