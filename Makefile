@@ -222,6 +222,8 @@ check-vm: check-setup
 	$(Q)tests/run.sh vm
 check-mutants: check-setup
 	$(Q)tests/mutants/run.sh
+check-s3:
+	$(Q)tests/run.sh s3
 check-sim: check-setup
 	$(Q)tests/run.sh sim
 
@@ -291,6 +293,7 @@ help:
 	@echo '  make check-asan     unit tests under ASan and UBSan'
 	@echo '  make check-tsan     unit tests under TSan'
 	@echo '  make check-sim      the engine in a simulated world (SEEDS=n; SOAK=seconds)'
+	@echo '  make check-s3       against Ceph'"'"'s S3 gateway from Debian'
 	@echo '  make sim SEED=n     one seed of it (TRACE=1, POINT=k)'
 	@echo '  make check-model    the rules of attach and fencing in every interleaving, with spin'
 	@echo '  make check-vm       module and daemon in QEMU'
@@ -306,4 +309,4 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: all plugin module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
-	check-model check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine install dkms-install help
+	check-model check-s3 check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine install dkms-install help

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Runs parts of `make check` and closes with the line `N passed, N failed, N skipped`.
-# Usage: tests/run.sh PART...      parts: style lint model module unit clang asan tsan integration sim vm; `fast` and `all` are lists of them
+# Usage: tests/run.sh PART...      parts: style lint model module unit clang asan tsan integration s3 sim vm; `fast` and `all` are lists of them
 # SKIP="NAME ..." (blanks or commas; a part or a test) leaves something out; whatever else does not run is a failure.
 # Logs: build/check/.
 set -uo pipefail
@@ -18,7 +18,7 @@ for p in "$@"; do
 	case $p in
 	fast) parts+=(style lint module unit integration) ;;
 	all) parts+=(style lint model module unit integration sim clang asan tsan vm) ;;
-	style|lint|model|module|unit|clang|asan|tsan|integration|sim|vm) parts+=("$p") ;;
+	style|lint|model|module|unit|clang|asan|tsan|integration|s3|sim|vm) parts+=("$p") ;;
 	*) echo "run.sh: no such part: $p" >&2; exit 2 ;;
 	esac
 done
@@ -73,6 +73,7 @@ run_part() {
 	unit) tests/unit/run.sh gcc ;;
 	clang|asan|tsan) tests/unit/run.sh "$1" ;;
 	integration) tests/integration/run.sh ;;
+	s3) tests/s3/run.sh ;;
 	sim) tests/sim/run.sh ;;
 	vm) tests/vm/all.sh ;;
 	esac

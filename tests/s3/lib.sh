@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# For tests/s3/NN-*.sh: `. tests/s3/lib.sh`. $ZT_S3 is the gateway's endpoint (access key AK, secret SK), $ZT_TMP a folder of the
+# test's own; both come from tests/s3/run.sh.
+. tests/integration/lib.sh
+
+python=/usr/bin/python3
+export PYTHONDONTWRITEBYTECODE=1 AWS_ACCESS_KEY_ID=AK AWS_SECRET_ACCESS_KEY=SK AWS_REGION=default
+unset AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 http_proxy https_proxy all_proxy
+
+# s3 METHOD PATH [BODY]: one signed request at $ZT_S3 (or $S3_AT), fails unless its status is 2xx; prints what comes back.
+s3() {
+	(cd tests/s3 && $python - "${S3_AT:-$ZT_S3}" "$@" <<-'P'
+	import sys
+	from s3req import S3
+	status, _, body = S3(sys.argv[1]).request(sys.argv[2], sys.argv[3], body=sys.argv[4].encode() if len(sys.argv) > 4 else b"")
+	sys.stdout.buffer.write(body)
+	sys.exit(0 if 200 <= status < 300 else f"{sys.argv[2]} {sys.argv[3]}: status {status}")
+	P
+	)
+}
