@@ -293,7 +293,7 @@ help:
 	@echo '  make check-asan     unit tests under ASan and UBSan'
 	@echo '  make check-tsan     unit tests under TSan'
 	@echo '  make check-sim      the engine in a simulated world (SEEDS=n; SOAK=seconds)'
-	@echo '  make check-s3       against Ceph'"'"'s S3 gateway from Debian'
+	@echo '  make check-s3       against Ceph'"'"'s S3 gateway from Debian, and through a proxy that injects faults'
 	@echo '  make sim SEED=n     one seed of it (TRACE=1, POINT=k)'
 	@echo '  make check-model    the rules of attach and fencing in every interleaving, with spin'
 	@echo '  make check-vm       module and daemon in QEMU'

@@ -19,3 +19,30 @@ s3() {
 	P
 	)
 }
+
+proxies=()
+end_proxies() {
+	local p
+	for p in "${proxies[@]}"; do
+		kill "$p" 2>/dev/null || true
+	done
+}
+trap end_proxies EXIT
+
+# proxy_start FOLDER [UPSTREAM [OPTIONS...]]: a proxy with the options of proxy.py serve; its endpoint is in FOLDER/endpoint.
+proxy_start() {
+	local dir=$1 up=${2:-$ZT_S3}
+	shift
+	[ $# = 0 ] || shift
+	mkdir -p "$dir"
+	$python tests/s3/proxy.py serve "$up" "$dir" "$@" &
+	proxies+=($!)
+	for _ in $(seq 100); do
+		[ ! -e "$dir/endpoint" ] || return 0
+		sleep 0.1
+	done
+	fail "the proxy does not start"
+}
+
+# proxy FOLDER COMMAND [KEY=VALUE...]: see proxy.py.
+proxy() { $python tests/s3/proxy.py ctl "$@"; }
