@@ -3,6 +3,7 @@
 # DESCRIPTION: the nbdkit plugin: data through fio, nbdcopy and qemu-io and back; what it refuses; FUA, trim, zero; a FLUSH covers
 # what other connections wrote; kills lose what was not flushed, and nothing else; a clean end; superseded.
 # limit: 200
+# slow
 . tests/integration/lib.sh
 plugin=$ZT_TOP/build/nbdkit-zerofs-plugin.so
 [ -e "$plugin" ] || { echo "SKIP: nbdkit-plugin-dev is not installed"; exit 77; }

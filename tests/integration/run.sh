@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Runs every tests/integration/NN-*.sh on this machine: what needs the daemon but no module. Each gets a fresh folder as $ZT_TMP,
 # build/ first in PATH, 120 s (or what its line `# limit: SECONDS` says), and exits 0, 77 (skipped, after a line `SKIP: why`)
-# or something else. Results to descriptor 3. With arguments: only these scripts.
+# or something else. Results to descriptor 3. With arguments: only these scripts. With FAST, not those with a line `# slow`.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 log=build/check/integration
@@ -18,6 +18,11 @@ fi
 # Only now: build/gcc is a folder, which make would take for the compiler.
 export ZT_TOP=$PWD PATH=$PWD/build:$PATH
 [ $# -gt 0 ] || set -- tests/integration/[0-9][0-9]-*.sh
+if [ -n "${FAST:-}" ]; then
+	# shellcheck disable=SC2046 # names have no blanks
+	set -- $(grep -L '^# slow$' "$@")
+	echo "  left to make check: $(grep -l '^# slow$' tests/integration/*.sh | xargs -n1 basename | tr '\n' ' ')"
+fi
 bad=0
 for t in "$@"; do
 	name=$(basename "$t" .sh)
