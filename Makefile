@@ -127,6 +127,7 @@ $(foreach v,$(VARIANTS),$(eval $(call VARIANT,$(v))))
 
 # Tests that stand between the engine and what seals for it.
 $(VARIANTS:%=$(B)/%/tests/unit/test_volume_seal): LDFLAGS += -Wl,--wrap=codec_seal,--wrap=fmt_seg_seal
+$(VARIANTS:%=$(B)/%/tests/unit/test_nbd_served): LDFLAGS += -Wl,--wrap=mlockall,--wrap=pthread_setattr_default_np
 $(VARIANTS:%=$(B)/%/tests/unit/test_volume_nomem): LDFLAGS += -Wl,--wrap=malloc
 
 $(B)/zerofs: $(B)/gcc/zerofs

@@ -6,8 +6,7 @@
  *
  * Failure modes: superseded: nothing is acknowledged any more, what waits ends with -ESHUTDOWN and
  * so does all that follows, until served_stop(). The engine still has the requests it held, so
- * these are left to it and never freed; there is one for each thread of a client at most, for the
- * process's last minutes.
+ * these are kept for it until it is gone.
  */
 #include "nbd/served.h"
 
@@ -38,6 +37,11 @@
 #define MAX_SESSIONS  256u /* of the module that are looked at */
 #define EXTENTS_SPARE 4u /* beyond two for each queue, as server/session.c has it */
 
+struct request {
+	struct loop_req q;
+	struct request *next; /* among the orphans */
+};
+
 struct served {
 	const struct served_conf *conf;
 	pthread_t thread;
@@ -61,6 +65,7 @@ struct served {
 	struct sink sink;
 	struct volume_dev devs[VOLUME_MAX_DEVS];
 	uint32_t nr_devs;
+	struct request *orphans; /* that the engine holds and nobody waits for; core lock */
 	uint32_t next_queue; /* atomic: threads get one in turn */
 	int store_errno;
 	uint64_t since_us;
@@ -371,6 +376,12 @@ static void finish(struct served *s)
 	core_unlock(&h->core);
 	host_stop_threads(h);
 	volume_free(s->volume); /* while the arena is still mapped */
+	while (s->orphans) {
+		struct request *r = s->orphans;
+
+		s->orphans = r->next;
+		free(r);
+	}
 	loop_free(s->loop);
 	region_free(&s->region);
 	keys_free(s->keys);
@@ -502,21 +513,25 @@ static uint32_t queue_of(struct served *s)
 	return my_queue - 1;
 }
 
-/* Its answer; frees it unless the engine will have it for good. */
-static int reap(struct served *s, struct loop_req *q)
+/* Its answer; frees it unless the engine will never give it back. */
+static int reap(struct served *s, struct request *r)
 {
-	int rc = loop_wait(q);
+	int rc = loop_wait(&r->q);
 	bool held = false;
 
 	if (rc) {
 		core_lock(&s->host->core);
-		held = !q->finished;
+		held = !r->q.finished;
+		if (held) {
+			r->next = s->orphans;
+			s->orphans = r;
+		}
 		if (s->superseded)
 			rc = -ESHUTDOWN; /* the engine calls what it fails then an I/O error */
 		core_unlock(&s->host->core);
 	}
 	if (!held)
-		free(q);
+		free(r);
 	return rc;
 }
 
@@ -529,7 +544,7 @@ int served_io(struct served *s, uint32_t dev, enum io_op op, uint8_t flags, uint
 {
 	uint64_t most = op == IO_READ || op == IO_WRITE ? MAX_BYTES : MAX_NO_DATA;
 	uint32_t window = op == IO_READ ? 1 : PIECES, head = 0, tail = 0;
-	struct loop_req *flying[PIECES];
+	struct request *flying[PIECES];
 	uint64_t at = 0;
 	int rc = 0;
 
@@ -537,10 +552,12 @@ int served_io(struct served *s, uint32_t dev, enum io_op op, uint8_t flags, uint
 		return -EINVAL;
 	do {
 		uint64_t n = len - at < most ? len - at : most;
-		struct loop_req *q = malloc(sizeof(*q));
+		struct request *r = malloc(sizeof(*r));
 		int err = 0;
 
-		if (q) {
+		if (r) {
+			struct loop_req *q = &r->q;
+
 			q->op = (uint8_t)op;
 			q->flags = flags;
 			q->dev = dev;
@@ -548,7 +565,7 @@ int served_io(struct served *s, uint32_t dev, enum io_op op, uint8_t flags, uint
 			q->nblocks = (uint32_t)(n >> IO_BLOCK_SHIFT);
 			q->data = data ? (char *)data + at : NULL;
 			loop_submit(s->loop, queue_of(s), q);
-			flying[head++ % PIECES] = q;
+			flying[head++ % PIECES] = r;
 		} else {
 			err = -ENOMEM;
 		}
