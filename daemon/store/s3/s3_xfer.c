@@ -150,7 +150,7 @@ static size_t on_write(char *p, size_t size, size_t nmemb, void *ctx)
 	case STORE_LIST:
 		rc = s3_list_feed(x->job->list, p, n);
 		if (rc)
-			x->bad = "the answer is no list of objects, or one that cannot be";
+			x->bad = "the answer is no list in XML: is this S3?";
 		break;
 	default:
 		break; /* nothing is said there that counts */
@@ -425,7 +425,7 @@ static void judge_good(struct s3_xfer *x, struct s3_xfer_verdict *v)
 	case STORE_LIST:
 		rc = x->a.status == 200 ? s3_list_page_end(x->job->list) : -EBADMSG;
 		if (rc < 0) {
-			nonsense(x, v, "the answer is no list of objects, or one that cannot be");
+			nonsense(x, v, "the answer is no list in XML: is this S3?");
 			break;
 		}
 		v->more = !rc;
