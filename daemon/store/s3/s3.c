@@ -82,7 +82,7 @@ int s3_open(struct store **ret, const struct s3_opts *o, struct core *core, stru
 		.why = why,
 	};
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct creds_opts co = { 0 };
+	struct creds_opts co;
 	struct creds_chain *creds;
 	unsigned int n = nr_threads();
 	struct s3 *s;
@@ -93,6 +93,8 @@ int s3_open(struct store **ret, const struct s3_opts *o, struct core *core, stru
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->shared.o = *o;
+	co = (struct creds_opts){ s->shared.o.credentials, s->shared.o.profile };
 	rc = creds_open(&creds, &co, clock, err, err_len);
 	if (rc)
 		goto err_free;
