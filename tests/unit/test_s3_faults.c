@@ -343,6 +343,21 @@ static void refused(void **state)
 	assert_int_equal(put("x", "x"), -ENOSPC);
 }
 
+/* Keys that are wrong and of no kind that is renewed: at once. */
+static void wrong_keys(void **state)
+{
+	uint64_t t = clock_mono_us(clock_system());
+
+	(void)state;
+	store_close(w.s);
+	setenv("AWS_ACCESS_KEY_ID", "AKIDOFNOBODY", 1);
+	open_store("");
+	assert_int_equal(put("k", "x"), -EACCES);
+	assert_int_equal(s3srv_counts(w.srv).puts, 1);
+	assert_non_null(strstr(why(), "does not know this access key"));
+	assert_true(clock_mono_us(clock_system()) - t < 2000000);
+}
+
 static void away(void **state)
 {
 	uint64_t t = clock_mono_us(clock_system());
@@ -444,8 +459,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		T(transient),	   T(conflict), T(lost_answers), T(bad_bodies), T(html_for_good),
-		T(beyond_the_end), T(skew),	T(region),	 T(refused),	T(away),
-		T(hangs),	   T(capped),	T(headers),
+		T(beyond_the_end), T(skew),	T(region),	 T(refused),	T(wrong_keys),
+		T(away),	   T(hangs),	T(capped),	 T(headers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

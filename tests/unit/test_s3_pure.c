@@ -379,6 +379,8 @@ static void heads(void **state)
 		  0 },
 		{ "HTTP/1.1 206 OK\nContent-Range: bytes 5-15/100\nContent-Length: 11", -EBADMSG, 0,
 		  0 },
+		{ "HTTP/1.1 206 OK\nContent-Range: bytes 4-14/100\nContent-Length: 10", -EBADMSG, 0,
+		  0 },
 		{ "HTTP/1.1 206 OK\nContent-Range: bytes 4-13/100\nContent-Length: 10", -EBADMSG, 0,
 		  0 },
 		{ "HTTP/1.1 206 OK\nContent-Range: bytes 5-14/100\nContent-Length: 9", -EBADMSG, 0,
@@ -469,6 +471,8 @@ static void lists(void **state)
 		"<!DOCTYPE x [<!ENTITY a \"b\">]>" ROOT_OPEN LAST,
 		ROOT_OPEN KEY("r/a"),
 		ROOT_OPEN KEY("r/a") "</ListBucketResult>",
+		/* broken off behind the word that there is no more */
+		ROOT_OPEN "<IsTruncated>false</IsTruncated>" KEY("r/a"),
 		ROOT_OPEN KEY("r/b") KEY("r/a") LAST,
 		ROOT_OPEN KEY("r/a") KEY("r/a") LAST,
 		ROOT_OPEN KEY("q/a") LAST,
