@@ -255,6 +255,10 @@ bench-engine:
 	$(Q)tests/setup.sh bench-engine
 	$(Q)$(MAKE) -s --no-print-directory -j2 bench-programs
 	$(Q)tests/bench/engine.sh
+bench-s3:
+	$(Q)tests/setup.sh bench-engine
+	$(Q)$(MAKE) -s --no-print-directory -j2 bench-programs
+	$(Q)tests/bench/s3.sh
 bench-driver:
 	$(Q)tests/setup.sh bench
 	$(Q)$(MAKE) -s --no-print-directory -j2 all bench-programs $(B)/tests/vm/copies.so
@@ -303,6 +307,7 @@ help:
 	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
 	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json'
 	@echo '  make bench-engine   the engine over a store of fixed delay; build/bench/engine.json (make bench: both)'
+	@echo '  make bench-s3       reads over a store with the delays of S3; build/bench/s3.json'
 	@echo '  make setup          install and fetch all that the above needs'
 	@echo
 	@echo '  V=1 shows commands, VERBOSE=1 what tests print, SKIP="NAME ..." leaves parts or tests of a check out,'
@@ -310,4 +315,4 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: all plugin module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
-	check-model check-s3 check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine install dkms-install help
+	check-model check-s3 check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine bench-s3 install dkms-install help

@@ -24,6 +24,10 @@ MUST_HOLD = {
     "puts_per_gib_4k": ("-", 160),
     "rss_vs_cap": ("-", 1.0),
     "attach_10m_vs_10k": ("-", 1.5),
+    "cold_4k_p99_vs_get": ("-", 1.3),
+    "cold_qd32_vs_ceiling": ("+", 0.9),
+    "cold_fetched_per_byte": ("-", 8.2),
+    "hot_qd1_us": ("-", 10),
 }
 
 
@@ -86,7 +90,7 @@ def main():
         print(f"{figure['name']:28} {figure['value']:9.3f} {figure['unit']:6} {words}")
     print(f"\n{len(figures)} figures in {target}")
     if missed:
-        print(f"bench-engine: {missed} MISSED", file=sys.stderr)
+        print(f"{target}: {missed} MISSED", file=sys.stderr)
     return 1 if missed else 0
 
 

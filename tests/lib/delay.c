@@ -28,7 +28,7 @@ struct delay {
 	struct list_head calls; /* by the time they are due */
 	int err;
 	bool stop;
-	struct delay_count puts[DELAY_NR_KINDS];
+	struct delay_count puts[DELAY_NR_KINDS], gets;
 	struct delay_span spans[DELAY_SPANS]; /* a ring */
 	uint64_t nr_spans;
 };
@@ -84,6 +84,10 @@ static void submit(struct store *s, struct store_req *r)
 
 static void account(struct delay *d, const struct call *c, enum delay_kind kind, uint64_t len)
 {
+	if (c->r->op == STORE_GET && c->r->res >= 0) {
+		d->gets.requests++;
+		d->gets.bytes += (uint64_t)c->r->res;
+	}
 	if (c->r->op != STORE_PUT)
 		return;
 	d->spans[d->nr_spans++ % DELAY_SPANS] =
@@ -197,6 +201,11 @@ void delay_fail(struct store *s, int err)
 struct delay_count delay_puts(const struct store *s, enum delay_kind kind)
 {
 	return to_delay(s)->puts[kind];
+}
+
+struct delay_count delay_gets(const struct store *s)
+{
+	return to_delay(s)->gets;
 }
 
 uint32_t delay_spans(const struct store *s, struct delay_span *ret)

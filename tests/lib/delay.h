@@ -62,6 +62,9 @@ void delay_fail(struct store *s, int err);
 /* PUTs that ended well. Core lock held. */
 struct delay_count delay_puts(const struct store *s, enum delay_kind kind);
 
+/* GETs that ended well, and what they brought. Core lock held. */
+struct delay_count delay_gets(const struct store *s);
+
 /* The last PUTs that ended, up to DELAY_SPANS, oldest first; returns how many. Core lock held. */
 uint32_t delay_spans(const struct store *s, struct delay_span *ret);
 
