@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/core.h"
 #include "lib/s3srv.h"
+#include "lib/tempdir.h"
 #include "store/store.h"
 #include "store/url.h"
 
@@ -455,12 +456,50 @@ static void headers(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
+static void write_keys(const char *path, const char *token)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fprintf(f,
+			    "[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n"
+			    "aws_session_token=%s\n",
+			    S3SRV_ACCESS, S3SRV_SECRET, token) > 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Who renews the keys in their file need not tell us: nothing fails, nothing is started anew. */
+static void expired(void **state)
+{
+	char *dir = tempdir_make(), path[256], more[300];
+	struct s3srv_counts before;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/keys", dir);
+	snprintf(more, sizeof(more), "&credentials=%s", path);
+	store_close(w.s);
+	write_keys(path, "one");
+	s3srv_set_token(w.srv, "one");
+	open_store(more);
+	assert_int_equal(put("a", "first"), 0);
+	s3srv_set_token(w.srv, "two");
+	write_keys(path, "two");
+	before = s3srv_counts(w.srv);
+	assert_int_equal(put("b", "second"), 0);
+	assert_int_equal(s3srv_counts(w.srv).refused - before.refused, 1);
+	/* each thread has them now */
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(put("b", "again"), -EEXIST);
+	assert_int_equal(s3srv_counts(w.srv).refused - before.refused, 1);
+	tempdir_remove(dir);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		T(transient),	   T(conflict), T(lost_answers), T(bad_bodies), T(html_for_good),
 		T(beyond_the_end), T(skew),	T(region),	 T(refused),	T(wrong_keys),
-		T(away),	   T(hangs),	T(capped),	 T(headers),
+		T(away),	   T(hangs),	T(capped),	 T(headers),	T(expired),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
