@@ -104,6 +104,8 @@ static void order(void **state)
 	finds(NULL, NULL, "AE", "SEKRETE", "");
 	setenv("AWS_SESSION_TOKEN", "TE", 1);
 	finds(NULL, NULL, "AE", "SEKRETE", "TE");
+	setenv("AWS_SESSION_TOKEN", "TE\r\nX-Evil: 1", 1);
+	refuses(NULL, NULL, "a blank or a control character");
 	finds(NULL, "p", "A2", "SEKRET2", "T2"); /* what the URL says goes before */
 	finds(path, NULL, "A6", "SEKRET6", "");
 	finds(path, "p", "A7", "SEKRET7", "");

@@ -106,6 +106,24 @@ static int none(const struct creds_opts *o, const char *profile, char *err, size
 	return -EACCES;
 }
 
+/* What goes into a header's line must not begin another one. */
+static int printable(const struct creds *c, char *err, size_t err_len)
+{
+	const char *const all[] = { c->access, c->secret, c->token };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		for (const char *p = all[i]; *p; p++) {
+			if (*p > ' ' && *p <= '~')
+				continue;
+			snprintf(err, err_len,
+				 "S3 credentials: a key or token has a blank or a "
+				 "control character in it");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int find(const struct creds_opts *o, struct creds *c, char *err, size_t err_len)
 {
 	const char *profile = said(o->profile);
@@ -122,7 +140,9 @@ static int find(const struct creds_opts *o, struct creds *c, char *err, size_t e
 		if (rc == -ENOENT)
 			rc = from_profile(c, profile, err, err_len);
 	}
-	return rc == -ENOENT ? none(o, profile, err, err_len) : rc;
+	if (rc == -ENOENT)
+		return none(o, profile, err, err_len);
+	return rc ? rc : printable(c, err, err_len);
 }
 
 int creds_open(struct creds_chain **ret, const struct creds_opts *o, struct clock *clock, char *err,

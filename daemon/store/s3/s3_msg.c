@@ -2,12 +2,12 @@
 #include "store/s3/s3_msg.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "store/s3/sigv4.h"
 
 #define FIELDS	  16
 #define VALUE_MAX 4200
@@ -15,10 +15,7 @@
 /* Headers that are signed, sorted by name. */
 struct fields {
 	unsigned int nr;
-	struct {
-		const char *name;
-		const char *value;
-	} f[FIELDS];
+	struct sigv4_header f[FIELDS];
 };
 
 static void add(struct fields *f, const char *name, const char *value)
@@ -94,60 +91,6 @@ static char *path_of(const struct s3_msg *m)
 	return out;
 }
 
-static void hex(char *out, const unsigned char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		sprintf(out + 2 * i, "%02x", p[i]);
-}
-
-/* The value of Authorization; malloc'ed. */
-static char *sign(const struct s3_msg *m, const struct fields *f, const char *path,
-		  const char *query, const char *date)
-{
-	char names[512] = "", h[65], scope[128], secret[160], *canon = NULL, *text = NULL,
-	     *out = NULL;
-	unsigned char k[32], md[EVP_MAX_MD_SIZE];
-	const char *parts[4] = { NULL, m->region, "s3", "aws4_request" };
-	char day[9];
-	unsigned int n;
-	size_t len;
-	FILE *s = open_memstream(&canon, &len);
-
-	if (!s)
-		return NULL;
-	fprintf(s, "%s\n%s\n%s\n", m->method, path, query);
-	for (unsigned int i = 0; i < f->nr; i++) {
-		fprintf(s, "%s:%s\n", f->f[i].name, f->f[i].value);
-		sprintf(names + strlen(names), "%s%s", i ? ";" : "", f->f[i].name);
-	}
-	fprintf(s, "\n%s\n%s", names, m->hash);
-	if (fclose(s) || !EVP_Digest(canon, len, md, &n, EVP_sha256(), NULL))
-		goto out;
-	hex(h, md, 32);
-	snprintf(day, sizeof(day), "%.8s", date);
-	snprintf(scope, sizeof(scope), "%s/%s/s3/aws4_request", day, m->region);
-	if (asprintf(&text, "AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, h) < 0) {
-		text = NULL;
-		goto out;
-	}
-	parts[0] = day;
-	snprintf(secret, sizeof(secret), "AWS4%s", m->creds->secret);
-	HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)day, 8, k, &n);
-	for (int i = 1; i < 4; i++)
-		HMAC(EVP_sha256(), k, 32, (const unsigned char *)parts[i], strlen(parts[i]), k, &n);
-	HMAC(EVP_sha256(), k, 32, (const unsigned char *)text, strlen(text), md, &n);
-	hex(h, md, 32);
-	if (asprintf(&out, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s",
-		     m->creds->access, scope, names, h) < 0)
-		out = NULL;
-	explicit_bzero(secret, sizeof(secret));
-	explicit_bzero(k, sizeof(k));
-out:
-	free(text);
-	free(canon);
-	return out;
-}
-
 static void put_headers(const struct s3_msg *m, struct fields *f)
 {
 	if (m->create)
@@ -204,7 +147,8 @@ int s3_msg_build(const struct s3_msg *m, char **url, struct curl_slist **headers
 		put_headers(m, &f);
 	if (!path || !query)
 		goto out;
-	auth = sign(m, &f, path, query, date);
+	auth = sigv4_sign(&(struct sigv4){ m->method, path, query, f.f, f.nr, m->hash, date,
+					   m->region, "s3", m->creds->access, m->creds->secret });
 	rc = auth ? append(&list, "Authorization", auth) : -ENOMEM;
 	for (unsigned int i = 0; i < f.nr && !rc; i++)
 		rc = append(&list, f.f[i].name, f.f[i].value);
