@@ -149,7 +149,7 @@ static void form(void **state)
 	home(NULL, NULL);
 	snprintf(text, sizeof(text), "mkdir %s/.aws/credentials", dir);
 	assert_int_equal(system(text), 0);
-	refuses(NULL, NULL, "it cannot be read");
+	refuses(NULL, NULL, "credentials: Is a directory");
 }
 
 static void count(void *priv)

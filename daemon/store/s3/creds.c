@@ -68,10 +68,11 @@ static int from_env(struct creds *c, char *err, size_t err_len)
 static bool in_home(char out[PATH_LEN], const char *env, const char *name)
 {
 	const char *v = said(getenv(env)), *home = said(getenv("HOME"));
-	const struct passwd *pw = home ? NULL : getpwuid(geteuid());
+	struct passwd pw, *found = NULL;
+	char text[2048];
 
-	if (!home && pw)
-		home = pw->pw_dir;
+	if (!home && !getpwuid_r(geteuid(), &pw, text, sizeof(text), &found) && found)
+		home = pw.pw_dir;
 	if (v)
 		return snprintf(out, PATH_LEN, "%s", v) < PATH_LEN;
 	return home && snprintf(out, PATH_LEN, "%s/.aws/%s", home, name) < PATH_LEN;

@@ -2,14 +2,18 @@
 #include "store/s3/creds_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "store/s3/creds.h"
 
-#define BLANKS " \t\r\n"
+#define BLANKS	  " \t\r\n"
+#define FILE_ROOM (256u << 10)
 
 struct reader {
 	struct creds *c;
@@ -106,6 +110,48 @@ static int take_line(struct reader *r, char *line)
 	return setting(r, trim(s), trim(eq + 1));
 }
 
+/* All of the file into @buf, as a string. -EFBIG: it is longer than any such file. */
+static int slurp(const char *path, char buf[FILE_ROOM])
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < FILE_ROOM) {
+		ssize_t n = read(fd, buf + len, FILE_ROOM - len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (!n) {
+			buf[len] = '\0';
+			return 0;
+		}
+		len += n > 0 ? (size_t)n : 0;
+	}
+	return -EFBIG;
+}
+
+/* Where the keys of the profile stand once all lines were taken. */
+static int conclude(struct reader *r)
+{
+	const struct creds *c = r->c;
+
+	if (!r->found)
+		return -ENOENT;
+	if (c->access[0] && c->secret[0])
+		return 0;
+	if (c->access[0] || c->secret[0])
+		return bad(r,
+			   "profile '%s' has only one of aws_access_key_id and "
+			   "aws_secret_access_key",
+			   r->profile);
+	if (r->other)
+		return bad(r, "profile '%s' gets its keys by %s, which this version cannot do",
+			   r->profile, r->other);
+	return -ENOENT; /* a region alone, say: the keys may be in the other file */
+}
+
 int creds_file_read(struct creds *ret, const char *path, const char *profile, bool config,
 		    char *err, size_t err_len)
 {
@@ -118,40 +164,23 @@ int creds_file_read(struct creds *ret, const char *path, const char *profile, bo
 		.err = err,
 		.err_len = err_len,
 	};
-	FILE *f = fopen(path, "re");
-	size_t room = 0;
-	char *line = NULL;
-	int rc = 0;
+	/* not by stdio, whose buffers nobody wipes */
+	char *buf = malloc(FILE_ROOM), *at = buf, *line;
+	int rc = buf ? slurp(path, buf) : -ENOMEM;
 
-	if (!f && (errno == ENOENT || errno == ENOTDIR))
-		return -ENOENT;
-	if (!f) {
-		rc = -errno;
+	if (rc == -ENOTDIR)
+		rc = -ENOENT;
+	if (rc && rc != -ENOENT)
 		bad(&r, "%s", strerror(-rc));
-		return rc;
-	}
-	while (!rc && getline(&line, &room, f) >= 0) {
+	while (!rc && (line = strsep(&at, "\n")) != NULL) {
 		r.line++;
 		rc = take_line(&r, line);
 	}
-	if (!rc && ferror(f))
-		rc = bad(&r, "it cannot be read");
-	fclose(f);
-	if (line)
-		explicit_bzero(line, room);
-	free(line);
-	if (!rc && !r.found)
-		rc = -ENOENT;
-	else if (!rc && !c.access[0] && !c.secret[0] && r.other)
-		rc = bad(&r, "profile '%s' gets its keys by %s, which this version cannot do",
-			 profile, r.other);
-	else if (!rc && !c.access[0] && !c.secret[0])
-		rc = -ENOENT; /* a region alone, say: the keys may be in the other file */
-	else if (!rc && (!c.access[0] || !c.secret[0]))
-		rc = bad(&r,
-			 "profile '%s' has only one of aws_access_key_id and "
-			 "aws_secret_access_key",
-			 profile);
+	if (buf)
+		explicit_bzero(buf, FILE_ROOM);
+	free(buf);
+	if (!rc)
+		rc = conclude(&r);
 	if (!rc) {
 		strcpy(ret->access, c.access);
 		strcpy(ret->secret, c.secret);

@@ -9,8 +9,7 @@
 
 #include "store/s3/sigv4.h"
 
-#define FIELDS	  16
-#define VALUE_MAX 4200
+#define FIELDS 16
 
 /* Headers that are signed, sorted by name. */
 struct fields {
