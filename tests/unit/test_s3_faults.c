@@ -263,6 +263,25 @@ static void html_for_good(void **state)
 	assert_int_equal(get("h", 0, buf, 8), -ENOENT);
 }
 
+/* Pages that come with an ETag, as a web server sends them with its files. */
+static void pages(void **state)
+{
+	char buf[416];
+
+	(void)state;
+	s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_PUT | S3SRV_DELETE,
+						.act = S3SRV_HTML,
+						.status = 200,
+						.header = "ETag: \"5f3a-61\"" });
+	assert_int_equal(put("p", "not kept"), -EIO);
+	assert_int_equal(del("p"), -EIO);
+	s3srv_clear(w.srv);
+	assert_int_equal(get("p", 0, buf, 8), -ENOENT);
+	/* and one without, shorter than what was asked for */
+	rule(S3SRV_GET, 0, S3SRV_HTML, 200, "");
+	assert_int_equal(get("p", 0, buf, 400), -EIO);
+}
+
 static void beyond_the_end(void **state)
 {
 	struct store_req r = { .op = STORE_GET, .name = "e", .off = 100 };
@@ -497,9 +516,10 @@ static void expired(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(transient),	   T(conflict), T(lost_answers), T(bad_bodies), T(html_for_good),
-		T(beyond_the_end), T(skew),	T(region),	 T(refused),	T(wrong_keys),
-		T(away),	   T(hangs),	T(capped),	 T(headers),	T(expired),
+		T(transient),	  T(conflict),	     T(lost_answers), T(bad_bodies),
+		T(html_for_good), T(beyond_the_end), T(skew),	      T(region),
+		T(refused),	  T(wrong_keys),     T(away),	      T(hangs),
+		T(capped),	  T(headers),	     T(expired),      T(pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,8 +167,11 @@ int s3_answer_get(const struct s3_answer *a, uint64_t off, uint64_t len, uint64_
 	if (a->range_bad || a->sized)
 		return -EBADMSG;
 	if (a->status == 200 && !a->ranged) {
-		/* The range was not looked at; that is all the same if it was the whole object. */
-		if (off || a->length < 0 || (uint64_t)a->length > len)
+		/*
+		 * The range was not looked at; that is all the same if it was the whole object.
+		 * What has no ETag is somebody's page.
+		 */
+		if (!a->etag || off || a->length < 0 || (uint64_t)a->length > len)
 			return -EBADMSG;
 		*expect = *size = (uint64_t)a->length;
 		return 0;

@@ -153,7 +153,9 @@ static size_t on_write(char *p, size_t size, size_t nmemb, void *ctx)
 			x->bad = "the answer is no list in XML: is this S3?";
 		break;
 	default:
-		break; /* nothing is said there that counts */
+		/* A store says nothing there; a page may even have an ETag. */
+		x->bad = "the answer is not that of an S3 store";
+		rc = -EBADMSG;
 	}
 	return rc ? 0 : n;
 }
@@ -413,7 +415,7 @@ static void judge_good(struct s3_xfer *x, struct s3_xfer_verdict *v)
 
 	switch (x->job->req->op) {
 	case STORE_PUT:
-		/* What is on the way and says 200 to everything knows no ETag. */
+		/* What is on the way and says 200 to everything knows no ETag, or has a body. */
 		if (x->a.status == 200 && x->a.etag)
 			done(v, 0);
 		else
