@@ -513,13 +513,73 @@ static void expired(void **state)
 	tempdir_remove(dir);
 }
 
+/* One that was under way when another's refusal renewed the keys does not wait for newer ones. */
+static void expired_together(void **state)
+{
+	struct iovec iov = { (void *)(uintptr_t) "x", 1 };
+	struct store_req late = { .op = STORE_PUT, .name = "late", .iov = &iov, .niov = 1 };
+	char *dir = tempdir_make(), path[256], more[300];
+	bool done = false;
+	uint64_t t;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/keys", dir);
+	snprintf(more, sizeof(more), "&credentials=%s", path);
+	store_close(w.s);
+	write_keys(path, "one");
+	open_store(more);
+	s3srv_set_token(w.srv, "two");
+	write_keys(path, "two");
+	s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_PUT,
+						.name = "late",
+						.times = 1,
+						.act = S3SRV_DELAY,
+						.ms = 400 });
+	t = clock_mono_us(clock_system());
+	late.done = on_done;
+	late.priv = &done;
+	core_lock(&w.core);
+	store_submit(w.s, &late);
+	core_unlock(&w.core);
+	assert_int_equal(put("soon", "x"), 0);
+	core_lock(&w.core);
+	while (!done)
+		core_wait(&w.core, UINT64_MAX);
+	core_unlock(&w.core);
+	assert_int_equal(late.res, 0);
+	assert_in_range(clock_mono_us(clock_system()) - t, 400000, 3000000);
+	tempdir_remove(dir);
+}
+
+/* Another access key in the file is a newer one, also when the old one is not known any more. */
+static void replaced(void **state)
+{
+	char *dir = tempdir_make(), path[256], more[300];
+	FILE *f;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/keys", dir);
+	snprintf(more, sizeof(more), "&credentials=%s", path);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs("[default]\naws_access_key_id=AKIDOLD\naws_secret_access_key=old\n", f) >=
+		    0);
+	assert_int_equal(fclose(f), 0);
+	store_close(w.s);
+	open_store(more);
+	write_keys(path, "any");
+	assert_int_equal(put("a", "x"), 0);
+	tempdir_remove(dir);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(transient),	  T(conflict),	     T(lost_answers), T(bad_bodies),
-		T(html_for_good), T(beyond_the_end), T(skew),	      T(region),
-		T(refused),	  T(wrong_keys),     T(away),	      T(hangs),
-		T(capped),	  T(headers),	     T(expired),      T(pages),
+		T(transient),	     T(conflict),	T(lost_answers), T(bad_bodies),
+		T(html_for_good),    T(beyond_the_end), T(skew),	 T(region),
+		T(refused),	     T(wrong_keys),	T(away),	 T(hangs),
+		T(capped),	     T(headers),	T(expired),	 T(pages),
+		T(expired_together), T(replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

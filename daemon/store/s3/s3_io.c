@@ -236,19 +236,33 @@ static bool set_right(struct s3_io *io, struct call *c, struct s3_xfer *x, enum 
 	}
 }
 
-static void act_on(struct s3_io *io, struct call *c, struct s3_xfer *x, const struct s3_error *e)
+/* The keys were. Newer ones may be there already: who was refused first has seen to it. */
+static void refused(struct s3_io *io, struct call *c, struct s3_xfer *x, const struct s3_error *e)
 {
-	uint64_t gen = x->creds.gen, after = x->a.after_us;
+	uint64_t gen = x->creds.gen;
 	/* keys that are wrong, and not of the kind that is renewed */
 	bool lost = x->creds.expires_us == ~0ull && !strcmp(x->a.code, "InvalidAccessKeyId");
+	struct creds now_there;
+	bool newer;
+
+	creds_reject(io->shared->creds, gen);
+	newer = !creds_get(io->shared->creds, &now_there) && now_there.gen != gen;
+	explicit_bzero(&now_there, sizeof(now_there));
+	drop_xfer(io, &c->main);
+	if ((lost && !newer) || !s3_retry_fixed(&c->retry))
+		finish(io, c, e->err, 0);
+	else if (newer)
+		wait_until(io, c, 0);
+	else
+		await_creds(io, c, gen);
+}
+
+static void act_on(struct s3_io *io, struct call *c, struct s3_xfer *x, const struct s3_error *e)
+{
+	uint64_t after = x->a.after_us;
 
 	if (e->act == S3_ERROR_CREDS) {
-		creds_reject(io->shared->creds, gen);
-		drop_xfer(io, &c->main);
-		if (!lost && s3_retry_fixed(&c->retry))
-			await_creds(io, c, gen);
-		else
-			finish(io, c, e->err, 0);
+		refused(io, c, x, e);
 		return;
 	}
 	if (set_right(io, c, x, e->act) && s3_retry_fixed(&c->retry)) {
