@@ -513,6 +513,10 @@ static void lists(void **state)
 	assert_string_equal(e[0].name, "a");
 	assert_string_equal(e[2].name, "b/c");
 	assert_int_equal(e[2].size, 7);
+	/* a blank is a part of a key, which then is none of ours */
+	s3_list_init(l, &r, "r/");
+	assert_int_equal(page(l, ROOT_OPEN KEY("r/a") KEY("r/a ") KEY("r/b ") LAST), 1);
+	assert_int_equal(l->n, 1);
 	/* a store that goes round in circles */
 	s3_list_init(l, &r, "r/");
 	assert_int_equal(page(l, ROOT_OPEN MORE("t")), 0);

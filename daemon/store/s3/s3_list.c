@@ -91,7 +91,7 @@ static int on_end(void *ctx, const char *name)
 
 int s3_list_page_begin(struct s3_list *l)
 {
-	static const struct s3_xml_ops ops = { .leaf = on_leaf, .end = on_end };
+	static const struct s3_xml_ops ops = { .exact = true, .leaf = on_leaf, .end = on_end };
 
 	s3_list_drop(l);
 	l->page_n = 0;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <expat.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +50,10 @@ static const char *trim(struct s3_xml *x)
 {
 	const char *s = x->text;
 
+	if (x->ops->exact) {
+		x->text[x->len] = '\0';
+		return s;
+	}
 	while (x->len && strchr(" \t\r\n", x->text[x->len - 1]))
 		x->len--;
 	x->text[x->len] = '\0';

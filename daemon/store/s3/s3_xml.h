@@ -6,14 +6,19 @@
 #ifndef S3_S3_XML_H
 #define S3_S3_XML_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define S3_XML_TEXT 2048u
 
 struct s3_xml;
 
-/* @parent: the element that holds it, or "" for the root. @text without the blanks around it. */
+/*
+ * @parent: the element that holds it, or "" for the root. @text without the blanks around it,
+ * unless @exact: a key may begin or end with one.
+ */
 struct s3_xml_ops {
+	bool exact;
 	int (*leaf)(void *ctx, const char *parent, const char *name, const char *text);
 	/* an element with others inside has ended; optional */
 	int (*end)(void *ctx, const char *name);
