@@ -165,6 +165,7 @@ static void transient(void **state)
 		{ S3SRV_HTML, 503, "" },
 		{ S3SRV_HTML, 404, "" },
 		{ S3SRV_HTML, 412, "" },
+		{ S3SRV_HTML, 409, "" },
 		{ S3SRV_RESET, 0, "" },
 	};
 	struct store_entry e[4];

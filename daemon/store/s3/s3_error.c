@@ -69,6 +69,7 @@ static const struct row {
 
 	/* What no S3 store says so: something on the way did, and it may pass. */
 	{ 404, "", ANY_OP, S3_ERROR_RETRY, -EIO },
+	{ 409, "", ANY_OP, S3_ERROR_RETRY, -EIO },
 	{ 412, NULL, ANY_OP, S3_ERROR_RETRY, -EIO },
 	{ 416, NULL, ANY_OP, S3_ERROR_RETRY, -EIO },
 	/* Another code of the 4xx is a store that does not do what it is asked to. */
