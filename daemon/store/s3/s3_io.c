@@ -189,8 +189,10 @@ static void start(struct s3_io *io, struct call *c)
 	struct creds creds;
 	int rc;
 
-	if (!have_creds(io, c, &creds))
+	if (!have_creds(io, c, &creds)) {
+		explicit_bzero(&creds, sizeof(creds));
 		return;
+	}
 	c->hedged = false;
 	rc = add_xfer(io, c, &creds, c->fresh ? S3_XFER_FRESH : 0, &c->main);
 	explicit_bzero(&creds, sizeof(creds));
@@ -350,7 +352,7 @@ static void hedge(struct s3_io *io, struct call *c)
 	struct creds creds;
 
 	c->hedged = true;
-	if (creds_get(io->shared->creds, &creds) || !s3_hedge_take(&io->hedge))
+	if (!s3_hedge_take(&io->hedge) || creds_get(io->shared->creds, &creds))
 		return;
 	/* Without memory there is no second one. */
 	(void)add_xfer(io, c, &creds, S3_XFER_FRESH | S3_XFER_OWN, &c->hedge);
