@@ -173,6 +173,7 @@ static int hash_body(struct s3_xfer_job *job, bool tls)
 	bool ok = tls || (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL));
 	int niov = r->op == STORE_PUT ? r->niov : 0;
 
+	job->body_len = 0; /* a try before may have had no memory */
 	for (int i = 0; i < niov && ok; i++) {
 		const struct iovec *v = &r->iov[i];
 
