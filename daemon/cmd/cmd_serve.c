@@ -61,7 +61,7 @@ static int take(const struct texts *t, struct serve_conf *c)
 	int rc = settings_take(&t->volume, &c->volume, err);
 
 	if (rc)
-		return rc == -EINVAL ? cmd_usage("%s", err) : cmd_err("%s", err);
+		return cmd_usage("%s", err);
 	c->session = (struct session_conf){
 		.grace_ms = ZEROFS_GRACE_DEFAULT_MS,
 		.write_queues = settings_queues(),

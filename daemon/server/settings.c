@@ -75,12 +75,6 @@ static int take_segments(const struct settings_texts *t, struct volume_opts *ret
 
 static int take_flush(const struct settings_texts *t, struct volume_opts *ret, char *err)
 {
-	if (gethostname(ret->host, sizeof(ret->host) - 1)) {
-		int rc = -errno;
-
-		refuse(err, "this host has no name: %s", strerror(-rc));
-		return rc;
-	}
 	if (!t->flush || !strcmp(t->flush, "store"))
 		return 0;
 	if (strcmp(t->flush, "local") != 0)

@@ -18,8 +18,8 @@ struct settings_texts {
 
 /*
  * Fills in @ret: defaults, what @t says, and who this machine is. The switches of struct
- * volume_opts and its write_queues are left to the caller. 0, or -EINVAL (another -errno: it is not
- * what was typed) and one sentence in @err (HOST_ERR_LEN bytes).
+ * volume_opts and its write_queues are left to the caller. 0, or -EINVAL and one sentence in @err
+ * (HOST_ERR_LEN bytes).
  */
 int settings_take(const struct settings_texts *t, struct volume_opts *ret, char *err);
 

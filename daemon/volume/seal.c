@@ -42,8 +42,8 @@ static void account(struct batch *b, uint64_t mem)
 
 static void chunk_free(struct batch *b, struct seal_chunk *c)
 {
-	/* one that failed is longer than it says */
-	if (b->v && !c->err)
+	/* one that failed, or was not begun, is longer than it says */
+	if (b->v && c->len && !c->err)
 		spares_give(&b->v->spares, c->out, c->len);
 	else
 		free(c->out);

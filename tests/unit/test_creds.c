@@ -150,6 +150,10 @@ static void form(void **state)
 	snprintf(text, sizeof(text), "mkdir %s/.aws/credentials", dir);
 	assert_int_equal(system(text), 0);
 	refuses(NULL, NULL, "credentials: Is a directory");
+	home(NULL, NULL);
+	snprintf(text, sizeof(text), "mkfifo %s/.aws/credentials", dir);
+	assert_int_equal(system(text), 0);
+	refuses(NULL, NULL, "credentials: Invalid argument");
 }
 
 static void count(void *priv)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -113,11 +114,15 @@ static int take_line(struct reader *r, char *line)
 /* All of the file into @buf, as a string. -EFBIG: it is longer than any such file. */
 static int slurp(const char *path, char buf[FILE_ROOM])
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* an I/O thread reads it too: what is no file must not keep it */
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
 	size_t len = 0;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st))
 		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	while (len < FILE_ROOM) {
 		ssize_t n = read(fd, buf + len, FILE_ROOM - len);
 

@@ -43,7 +43,6 @@ struct call {
 	struct s3_retry_call retry;
 	uint64_t due_us;
 	bool fresh; /* the next try goes over a new connection */
-	bool was_cut;
 	/* for credentials: newer than @stale, until @creds_us */
 	bool for_creds;
 	uint64_t stale, creds_us;
@@ -359,13 +358,12 @@ static void hedge(struct s3_io *io, struct call *c)
 	explicit_bzero(&creds, sizeof(creds));
 }
 
-static bool unpause(struct s3_io *io, struct s3_xfer *x, uint64_t t)
+static bool unpause(struct s3_xfer *x, uint64_t t)
 {
 	if (!x || !x->paused || s3_cap_ready_us(x->paused, t) > t)
 		return false;
 	x->paused = NULL;
 	curl_easy_pause(x->easy, CURLPAUSE_CONT);
-	(void)io;
 	return true;
 }
 
@@ -377,9 +375,9 @@ static bool timers(struct s3_io *io)
 	bool any = false;
 
 	list_for_each_entry_safe(c, tmp, &io->active, link) {
-		bool went = unpause(io, c->main, t);
+		bool went = unpause(c->main, t);
 
-		went = unpause(io, c->hedge, t) || went;
+		went = unpause(c->hedge, t) || went;
 		if (went) {
 			/* Who has had his turn comes after the others. */
 			any = true;

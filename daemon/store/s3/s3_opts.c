@@ -431,7 +431,7 @@ int s3_opts_complete(struct s3_opts *o, char *(*env)(const char *name), char *er
 		rc = set_path(&c, "AWS_CA_BUNDLE", v, o->ca, sizeof(o->ca));
 	if (rc)
 		return rc;
-	if (!strncmp(o->endpoint, "http://", 7) && !o->plain_http) {
+	if (!s3_opts_tls(o) && !o->plain_http) {
 		snprintf(err, err_len,
 			 "store s3://%s: endpoint %s is plain http, whose requests anybody on the "
 			 "way can read and change; add plain-http=yes to the URL if that is meant",
@@ -444,9 +444,14 @@ int s3_opts_complete(struct s3_opts *o, char *(*env)(const char *name), char *er
 	return 0;
 }
 
+bool s3_opts_tls(const struct s3_opts *o)
+{
+	return strncmp(o->endpoint, "http://", 7) != 0;
+}
+
 bool s3_opts_host(const struct s3_opts *o, const char *region, char *host, size_t host_len)
 {
-	bool tls = strncmp(o->endpoint, "http://", 7) != 0;
+	bool tls = s3_opts_tls(o);
 	char base[272];
 
 	if (o->endpoint[0])

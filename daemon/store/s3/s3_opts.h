@@ -46,6 +46,9 @@ int s3_opts_parse(struct s3_opts *ret, const char *s, char *err, size_t err_len)
  */
 int s3_opts_complete(struct s3_opts *o, char *(*env)(const char *name), char *err, size_t err_len);
 
+/* Whether requests go over TLS. */
+bool s3_opts_tls(const struct s3_opts *o);
+
 /*
  * What requests to @region go to, of complete options: "https" or "http", and host[:port] (with the
  * bucket before it in virtual style), into @host. Returns whether it is TLS.

@@ -267,8 +267,7 @@ static void set_up(struct s3_xfer *x, unsigned int flags)
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->error);
 	curl_easy_setopt(e, CURLOPT_URL, x->url);
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR,
-			 strncmp(o->endpoint, "http://", 7) ? "https" : "http");
+	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, s3_opts_tls(o) ? "https" : "http");
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -337,7 +336,7 @@ int s3_xfer_begin(struct s3_xfer *x, struct s3_shared *shared, struct s3_xfer_jo
 	s3_shared_region(shared, x->region);
 	rc = make_room(x, flags);
 	if (!rc && !job->hashed)
-		rc = hash_body(job, strncmp(shared->o.endpoint, "http://", 7) != 0);
+		rc = hash_body(job, s3_opts_tls(&shared->o));
 	if (!rc && job->list)
 		rc = s3_list_page_begin(job->list);
 	if (!rc)
