@@ -27,6 +27,7 @@ static const struct param {
 	{ "segment-size", PARAMS_TEXT, offsetof(struct params, texts.segment_size) },
 	{ "segment-age", PARAMS_TEXT, offsetof(struct params, texts.segment_age) },
 	{ "zstd-level", PARAMS_TEXT, offsetof(struct params, texts.zstd_level) },
+	{ "read-ahead", PARAMS_TEXT, offsetof(struct params, texts.read_ahead) },
 	{ "flush", PARAMS_TEXT, offsetof(struct params, texts.flush) },
 	{ "max-dirty-bytes", PARAMS_TEXT, offsetof(struct params, texts.max_dirty_bytes) },
 	{ "max-dirty-age", PARAMS_TEXT, offsetof(struct params, texts.max_dirty_age) },

@@ -255,6 +255,8 @@ static const struct {
 	STAT(cache_misses),
 	STAT(cache_bytes),
 	STAT(cache_evictions),
+	STAT(ahead_bytes),
+	STAT(ahead_used),
 	STAT(extents),
 	STAT(map_bytes),
 	STAT(bufs_total),

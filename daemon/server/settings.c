@@ -14,6 +14,8 @@
 #define MEMORY	   (512ull << 20)
 #define MIN_MEMORY (64ull << 20)
 #define MAX_MEMORY (1ull << 40)
+#define MIN_AHEAD  (128ull << 10)
+#define MAX_AHEAD  (8ull << 20)
 #define MAX_QUEUES 4u /* of each kind, unless told otherwise */
 
 static int refuse(char *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -73,6 +75,21 @@ static int take_segments(const struct settings_texts *t, struct volume_opts *ret
 	return rc;
 }
 
+static int take_read_ahead(const struct settings_texts *t, struct volume_opts *ret, char *err)
+{
+	uint64_t n;
+	int rc;
+
+	if (!t->read_ahead)
+		return 0;
+	rc = take_size("read-ahead", t->read_ahead, 0, MAX_AHEAD, &n, err);
+	if (!rc && n && n < MIN_AHEAD)
+		rc = refuse(err, "--read-ahead: '%s' is neither 0 nor a size from 128K to 8M",
+			    t->read_ahead);
+	ret->read_ahead = (uint32_t)n;
+	return rc;
+}
+
 static int take_flush(const struct settings_texts *t, struct volume_opts *ret, char *err)
 {
 	if (!t->flush || !strcmp(t->flush, "store"))
@@ -112,6 +129,8 @@ int settings_take(const struct settings_texts *t, struct volume_opts *ret, char 
 		rc = take_size("memory", t->memory, MIN_MEMORY, MAX_MEMORY, &ret->memory, err);
 	if (!rc)
 		rc = take_segments(t, ret, err);
+	if (!rc)
+		rc = take_read_ahead(t, ret, err);
 	if (!rc)
 		rc = take_flush(t, ret, err);
 	if (!rc)

@@ -12,7 +12,7 @@
 
 /* As given, NULL: not given. Named as the options are. */
 struct settings_texts {
-	const char *memory, *segment_size, *segment_age, *zstd_level;
+	const char *memory, *segment_size, *segment_age, *zstd_level, *read_ahead;
 	const char *flush, *journal, *max_dirty_bytes, *max_dirty_age, *stop_after;
 };
 

@@ -96,9 +96,18 @@ struct cache_ent *cache_find(struct cache *c, uint32_t seg, uint32_t pos)
 {
 	struct cache_ent *e = hash_find(c, seg, pos);
 
-	if (e)
-		e->ref = 1;
+	if (!e)
+		return NULL;
+	e->ref = !e->ahead; /* else as after cache_new() */
+	if (e->ahead)
+		c->ahead_used += slot_bytes(e);
+	e->ahead = false;
 	return e;
+}
+
+struct cache_ent *cache_peek(struct cache *c, uint32_t seg, uint32_t pos)
+{
+	return hash_find(c, seg, pos);
 }
 
 /* Anything but FREE -> FREE. */
@@ -298,11 +307,25 @@ struct cache_ent *cache_new(struct cache *c, uint32_t seg, uint32_t pos, uint32_
 	e->pos = pos;
 	e->pins = 1;
 	e->ref = 0; /* what is read once, by a scan, goes first */
+	e->ahead = false;
 	e->priv = NULL;
 	e->state = CACHE_LOADING;
 	e->slab->used++;
 	e->next = c->hash[h];
 	c->hash[h] = e;
+	return e;
+}
+
+struct cache_ent *cache_new_ahead(struct cache *c, uint32_t seg, uint32_t pos, uint32_t pages)
+{
+	struct cache_ent *e = cache_new(c, seg, pos, pages);
+
+	if (!e)
+		return NULL;
+	e->pins = 0;
+	e->ref = 1;
+	e->ahead = true;
+	c->ahead_bytes += slot_bytes(e);
 	return e;
 }
 

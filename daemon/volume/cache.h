@@ -48,11 +48,12 @@ struct cache_ent {
 	uint8_t state;			/* enum cache_state */
 	uint8_t ref;			/* touched since the hand came by */
 	uint16_t no;			/* within the slab */
+	bool ahead;			/* read ahead, and nobody has asked for it yet */
 	struct cache_slab *slab;
 	struct cache_ent *next;		/* in the hash chain */
 	struct list_head link;		/* FREE: in the class's list */
 	struct list_head waiters;	/* LOADING: the reader's */
-	void *priv;			/* LOADING: the reader's */
+	void *priv;			/* LOADING: the fetcher's */
 };
 
 struct cache_slab {
@@ -82,6 +83,7 @@ struct cache {
 	uint32_t hash_mask;
 	uint64_t used_bytes;		/* in READY entries */
 	uint64_t evictions;
+	uint64_t ahead_bytes, ahead_used; /* of slots: read ahead; asked for then */
 	uint64_t heap_bytes;
 };
 
@@ -92,11 +94,20 @@ void cache_free(struct cache *c);
 /* The LOADING or READY entry of a frame, marked as touched; NULL: none. */
 struct cache_ent *cache_find(struct cache *c, uint32_t seg, uint32_t pos);
 
+/* The same, and nobody is told that it was asked for. */
+struct cache_ent *cache_peek(struct cache *c, uint32_t seg, uint32_t pos);
+
 /*
  * A new LOADING entry with one pin and room for @pages pages; the frame is not in the cache.
  * NULL: every slot that could be had is pinned or loading.
  */
 struct cache_ent *cache_new(struct cache *c, uint32_t seg, uint32_t pos, uint32_t pages);
+
+/*
+ * The same without a pin, for a frame that nobody has asked for yet: the hand spares it once, so
+ * that it outlives what was read before it, and after the first who asks it is as any other.
+ */
+struct cache_ent *cache_new_ahead(struct cache *c, uint32_t seg, uint32_t pos, uint32_t pages);
 
 /* LOADING -> READY. The caller has taken all waiters off. */
 void cache_ready(struct cache *c, struct cache_ent *e);

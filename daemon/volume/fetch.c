@@ -27,7 +27,7 @@
 #include "volume/worker.h"
 
 struct fetch {
-	struct list_head link; /* volume.fetches until started, then volume.fetching */
+	struct list_head link; /* volume.fetches or .aheads until started, then volume.fetching */
 	struct worker_job job;
 	struct volume *v;
 	struct fmt_segkey key;
@@ -37,6 +37,7 @@ struct fetch {
 	struct sio *get;
 	struct rival rival; /* the object was not there */
 	uint32_t seg; /* index in the table */
+	bool ahead; /* read ahead */
 	uint32_t nr;
 	struct fetch_frame frames[];
 };
@@ -50,8 +51,8 @@ static int by_place(const void *x, const void *y)
 	return a->ent->pos < b->ent->pos ? -1 : a->ent->pos > b->ent->pos;
 }
 
-/* How many of @f[0..n) go into one GET. */
-static uint32_t joined(const struct fetch_frame *f, uint32_t n)
+/* How many of @f[0..n) go into one GET of at most @max bytes. */
+static uint32_t joined(const struct fetch_frame *f, uint32_t n, uint32_t max)
 {
 	uint64_t start = f->f.off, end = start + f->f.stored_len;
 	uint32_t i;
@@ -59,7 +60,7 @@ static uint32_t joined(const struct fetch_frame *f, uint32_t n)
 	for (i = 1; i < n && f[i].ent->seg == f->ent->seg; i++) {
 		uint64_t to = f[i].f.off + f[i].f.stored_len;
 
-		if (f[i].f.off > end + FETCH_MAX_GAP || to - start > FETCH_MAX_LEN)
+		if (f[i].f.off > end + FETCH_MAX_GAP || to - start > max)
 			break;
 		end = to;
 	}
@@ -91,7 +92,8 @@ static struct fetch *plan(struct volume *v, const struct fetch_frame *f, uint32_
 	return x;
 }
 
-int fetch_prepare(struct volume *v, struct fetch_frame *frames, uint32_t n)
+static int plan_all(struct volume *v, struct fetch_frame *frames, uint32_t n, uint32_t max,
+		    struct list_head *ret)
 {
 	struct list_head planned;
 	struct fetch *x, *tmp;
@@ -100,18 +102,62 @@ int fetch_prepare(struct volume *v, struct fetch_frame *frames, uint32_t n)
 	list_init(&planned);
 	qsort(frames, n, sizeof(*frames), by_place);
 	for (i = 0; i < n; i += part) {
-		part = joined(frames + i, n - i);
+		part = joined(frames + i, n - i, max);
 		x = plan(v, frames + i, part);
 		if (!x)
 			goto fail;
 		list_add_tail(&x->link, &planned);
 	}
-	list_splice_tail(&planned, &v->fetches);
+	list_splice_tail(&planned, ret);
 	return 0;
 fail:
 	list_for_each_entry_safe(x, tmp, &planned, link)
 		free(x);
 	return -ENOMEM;
+}
+
+int fetch_prepare(struct volume *v, struct fetch_frame *frames, uint32_t n)
+{
+	return plan_all(v, frames, n, FETCH_MAX_LEN, &v->fetches);
+}
+
+/* An entry's priv is the fetch that has it, as long as that is only planned ahead. */
+static void own(struct fetch *x, struct fetch *owner)
+{
+	uint32_t i;
+
+	for (i = 0; i < x->nr; i++)
+		x->frames[i].ent->priv = owner;
+}
+
+int fetch_ahead(struct volume *v, struct fetch_frame *frames, uint32_t n)
+{
+	struct list_head planned;
+	struct fetch *x;
+	int err;
+
+	list_init(&planned);
+	err = plan_all(v, frames, n, FETCH_AHEAD_LEN, &planned);
+	if (err)
+		return err;
+	list_for_each_entry(x, &planned, link) {
+		x->ahead = true;
+		own(x, x);
+	}
+	list_splice_tail(&planned, &v->aheads);
+	return 0;
+}
+
+void fetch_promote(struct volume *v, struct cache_ent *e)
+{
+	struct fetch *x = e->priv;
+
+	if (!x)
+		return;
+	own(x, NULL);
+	x->ahead = false;
+	list_del(&x->link);
+	list_add_tail(&x->link, &v->fetches);
 }
 
 static void fetch_free(struct fetch *x)
@@ -135,7 +181,7 @@ static bool any_of(const struct list_head *fetches, uint32_t seg)
 
 bool fetch_wants(const struct volume *v, uint32_t seg)
 {
-	return any_of(&v->fetching, seg) || any_of(&v->fetches, seg);
+	return any_of(&v->fetching, seg) || any_of(&v->fetches, seg) || any_of(&v->aheads, seg);
 }
 
 static void damaged(struct volume *v, const struct fetch *x, const struct fetch_frame *f)
@@ -148,6 +194,24 @@ static void damaged(struct volume *v, const struct fetch *x, const struct fetch_
 		   f->err == -ENODATA ? "the object is too short" :
 					"damaged",
 		   f->f.dev, (unsigned long long)f->f.lba, f->f.blocks);
+}
+
+static void account(struct fetch *x)
+{
+	x->v->fetch_bytes += x->len;
+	if (!x->ahead)
+		return;
+	x->v->ahead_bytes += x->len;
+	x->v->nr_aheads++;
+}
+
+static void unaccount(struct fetch *x)
+{
+	x->v->fetch_bytes -= x->len;
+	if (!x->ahead)
+		return;
+	x->v->ahead_bytes -= x->len;
+	x->v->nr_aheads--;
 }
 
 static void settle(struct fetch *x, struct fetch_frame *f)
@@ -187,7 +251,7 @@ static void decode_complete(struct worker_job *j)
 	struct volume *v = x->v;
 	uint32_t i;
 
-	v->fetch_bytes -= x->len;
+	unaccount(x);
 	for (i = 0; i < x->nr; i++)
 		settle(x, &x->frames[i]);
 	fetch_free(x);
@@ -218,7 +282,8 @@ static void missing(struct fetch *x)
 		return;
 	sio_drop(x->get);
 	x->get = NULL;
-	v->fetch_bytes -= x->len;
+	unaccount(x);
+	x->ahead = false;
 	list_del(&x->link);
 	list_add(&x->link, &v->fetches);
 	volume_retry(v);
@@ -235,26 +300,159 @@ static void on_get(struct sio *g)
 		decode(x);
 }
 
+static uint64_t end_of(const struct fetch *x)
+{
+	return x->off + x->len;
+}
+
+/* Two that wait for memory: one GET? A frame that is fetched once more goes on its own. */
+static bool may_join(const struct fetch *x, const struct fetch *y)
+{
+	uint64_t from = x->off < y->off ? x->off : y->off;
+	uint64_t to = end_of(x) > end_of(y) ? end_of(x) : end_of(y);
+
+	return x->seg == y->seg && !x->frames[0].tries && !y->frames[0].tries &&
+	       to - from <= FETCH_MAX_LEN && to - from <= x->len + y->len + FETCH_MAX_GAP;
+}
+
+/* One in the place of @x for the frames of both; NULL: no memory, and both stay. */
+static struct fetch *join(struct volume *v, struct fetch *x, struct fetch *y)
+{
+	struct fetch_frame *f = malloc((x->nr + y->nr) * sizeof(*f));
+	struct fetch *z = NULL;
+
+	if (f) {
+		memcpy(f, x->frames, x->nr * sizeof(*f));
+		memcpy(f + x->nr, y->frames, y->nr * sizeof(*f));
+		qsort(f, x->nr + y->nr, sizeof(*f), by_place);
+		z = plan(v, f, x->nr + y->nr);
+	}
+	free(f);
+	if (!z)
+		return NULL;
+	list_add(&z->link, &x->link);
+	fetch_free(x);
+	fetch_free(y);
+	return z;
+}
+
+/* The first that waits, with all that can be joined to it. */
+static struct fetch *first_joined(struct volume *v)
+{
+	struct fetch *x = list_first_entry(&v->fetches, struct fetch, link), *y, *z;
+
+again:
+	list_for_each_entry(y, &v->fetches, link) {
+		if (y == x || !may_join(x, y))
+			continue;
+		z = join(v, x, y);
+		if (!z)
+			break;
+		x = z;
+		goto again;
+	}
+	return x;
+}
+
+/* False: no memory. */
+static bool start(struct fetch *x)
+{
+	struct volume *v = x->v;
+
+	x->get = sio_get(&v->sio, x->name, x->off, x->len);
+	if (!x->get) {
+		volume_retry(v);
+		return false;
+	}
+	if (x->ahead)
+		own(x, NULL);
+	list_del(&x->link);
+	list_add_tail(&x->link, &v->fetching);
+	account(x);
+	x->get->done = on_get;
+	x->get->priv = x;
+	sio_start(x->get, SIO_FOR_EVER);
+	return true;
+}
+
 void fetch_pump(struct volume *v)
 {
+	uint64_t ahead_cap = v->fetch_cap / 4 * 3;
+	struct fetch *x;
+
 	jfetch_pump(v);
 	while (!list_empty(&v->fetches)) {
-		struct fetch *x = list_first_entry(&v->fetches, struct fetch, link);
-
+		x = first_joined(v);
 		if (v->fetch_bytes && v->fetch_bytes + x->len > v->fetch_cap)
 			return;
-		x->get = sio_get(&v->sio, x->name, x->off, x->len);
-		if (!x->get) {
-			volume_retry(v);
+		if (!start(x))
 			return;
-		}
-		list_del(&x->link);
-		list_add_tail(&x->link, &v->fetching);
-		v->fetch_bytes += x->len;
-		x->get->done = on_get;
-		x->get->priv = x;
-		sio_start(x->get, SIO_FOR_EVER);
 	}
+	while (!list_empty(&v->aheads) && v->nr_aheads < FETCH_AHEAD_NR) {
+		x = list_first_entry(&v->aheads, struct fetch, link);
+		if (v->ahead_bytes + x->len > ahead_cap || v->fetch_bytes + x->len > v->fetch_cap)
+			return;
+		if (!start(x))
+			return;
+	}
+}
+
+/* Nobody waits for it, and the store does not have it. */
+static bool idle(const struct fetch *x)
+{
+	uint32_t i;
+
+	if (x->get && (!x->ahead || x->get->state != SIO_DELAYED))
+		return false;
+	for (i = 0; i < x->nr; i++)
+		if (x->frames[i].ent->pins)
+			return false;
+	return true;
+}
+
+bool fetch_shed(struct volume *v)
+{
+	struct list_head *lists[] = { &v->aheads, &v->fetching };
+	struct fetch *x, *tmp;
+	bool any = false;
+	uint32_t i, k;
+
+	for (k = 0; k < 2; k++) {
+		list_for_each_entry_safe(x, tmp, lists[k], link) {
+			if (!idle(x))
+				continue;
+			if (x->get)
+				unaccount(x);
+			for (i = 0; i < x->nr; i++)
+				cache_failed(&v->cache, x->frames[i].ent);
+			fetch_free(x);
+			any = true;
+		}
+	}
+	return any;
+}
+
+int fetch_check(const struct volume *v)
+{
+	const struct fetch *x;
+	uint64_t bytes = 0;
+	uint32_t nr = 0, i;
+
+	list_for_each_entry(x, &v->fetching, link) {
+		if (!x->ahead)
+			continue;
+		bytes += x->len;
+		nr++;
+	}
+	if (bytes != v->ahead_bytes || nr != v->nr_aheads || nr > FETCH_AHEAD_NR)
+		return 1;
+	if (bytes > v->fetch_bytes)
+		return 1;
+	list_for_each_entry(x, &v->aheads, link)
+		for (i = 0; i < x->nr; i++)
+			if (x->frames[i].ent->pins || x->frames[i].ent->priv != x)
+				return 1;
+	return 0;
 }
 
 void fetch_free_all(struct volume *v)
@@ -264,6 +462,7 @@ void fetch_free_all(struct volume *v)
 
 	jfetch_free_all(v);
 	list_splice_tail(&v->fetching, &v->fetches);
+	list_splice_tail(&v->aheads, &v->fetches);
 	while (!list_empty(&v->fetches)) {
 		x = list_first_entry(&v->fetches, struct fetch, link);
 		for (i = 0; i < x->nr; i++)

@@ -241,6 +241,12 @@ int leaves_read(struct volume *v, struct io_req *io)
 	return 0;
 }
 
+void leaves_ahead(struct volume *v, struct emap_dev *d, uint64_t no, uint64_t last)
+{
+	if (!v->leaves.complete && v->leaves.nr_loads < PREFETCH_LOADS)
+		want(v, d, no, last, false); /* else they are loaded when they are read */
+}
+
 void leaves_fail_reads(struct volume *v, int err)
 {
 	struct leafload *l;

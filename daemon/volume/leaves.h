@@ -63,6 +63,11 @@ int leaves_read(struct volume *v, struct io_req *io);
 /* Loads of these leaves, sorted, begin unless many are under way already. */
 void leaves_prefetch(struct volume *v, const struct batch_leaf *at, uint32_t nr);
 
+/*
+ * The leaves [no, last] will be read soon: loads of them begin unless many are under way already.
+ */
+void leaves_ahead(struct volume *v, struct emap_dev *d, uint64_t no, uint64_t last);
+
 /* All leaves are being loaded, in the background; leaves.complete says that they are there. */
 void leaves_everything(struct volume *v);
 

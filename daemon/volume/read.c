@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "io.h"
+#include "volume/ahead.h"
 #include "volume/fetch.h"
 #include "volume/jfetch.h"
 #include "volume/journal.h"
@@ -188,6 +189,10 @@ static int look_up(struct volume *v, struct plan *p)
 	int err = -EAGAIN;
 
 	io->nsegs = 0;
+	p->nr_new = 0;
+	p->nr_jnew = 0;
+	p->nr_waits = 0;
+	p->nr_hits = 0;
 	for (; lba < end; lba += e.nblocks) {
 		if (emap_find(over, lba, end - lba, &e)) {
 			if (e.kind == EMAP_ZERO) {
@@ -248,22 +253,31 @@ static int prepare(struct volume *v, struct plan *p)
 	return err;
 }
 
+/* The READ itself may have ended, and the volume with it. */
+static void read_ahead(struct volume *v, uint32_t dev, uint64_t lba, uint32_t n)
+{
+	if (!vol_serving(v))
+		return;
+	ahead_read(v, dev, lba, n);
+	if (!list_empty(&v->aheads))
+		fetch_pump(v);
+}
+
 static int try_read(struct volume *v, struct io_req *io)
 {
 	struct plan p;
 	struct read_wait *w;
-	uint32_t i;
+	uint32_t i, dev = io->dev, n = io->nblocks;
+	uint64_t lba = io->lba;
 	int err;
 
 	p.io = io;
-	p.nr_new = 0;
-	p.nr_jnew = 0;
-	p.nr_waits = 0;
-	p.nr_hits = 0;
 	err = leaves_read(v, io);
 	if (err == -EINPROGRESS)
 		return 0;
 	if (!err)
+		err = look_up(v, &p);
+	if (err == -EAGAIN && fetch_shed(v))
 		err = look_up(v, &p);
 	if (err == -EBADMSG) {
 		finish(v, io, err);
@@ -275,6 +289,7 @@ static int try_read(struct volume *v, struct io_req *io)
 	v->st.cache_misses += p.nr_new + p.nr_jnew;
 	if (!p.nr_waits) {
 		finish(v, io, 0);
+		read_ahead(v, dev, lba, n);
 		return 0;
 	}
 	w = calloc(p.nr_waits, sizeof(*w));
@@ -292,8 +307,10 @@ static int try_read(struct volume *v, struct io_req *io)
 	for (i = 0; i < p.nr_waits; i++) {
 		w[i].io = io;
 		list_add_tail(&w[i].link, &p.waits[i]->waiters);
+		fetch_promote(v, p.waits[i]);
 	}
 	fetch_pump(v);
+	read_ahead(v, dev, lba, n);
 	return 0;
 }
 

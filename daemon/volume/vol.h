@@ -48,6 +48,7 @@
 #include "volume/segtab.h"
 #include "volume/sio.h"
 #include "volume/spares.h"
+#include "volume/stream.h"
 #include "volume/volume.h"
 
 struct batch;
@@ -164,6 +165,8 @@ struct volume {
 	struct list_head stalled;	/* READs that wait for room in the cache, in order */
 	struct list_head jfetches, jfetching;	/* the same of the journal's records */
 	struct list_head fetches, fetching;	/* GETs that wait for memory; that are under way */
+	struct list_head aheads;	/* ... that nobody waits for */
+	struct streams streams;
 	uint64_t reads_waiting;
 
 	/* checkpoint */
@@ -194,6 +197,8 @@ struct volume {
 	uint64_t sealed_bytes, sealed_cap;
 	struct spares spares; /* with sealed_bytes at most sealed_cap */
 	uint64_t fetch_bytes, fetch_cap;
+	uint64_t ahead_bytes;		/* of those: read ahead */
+	uint32_t nr_aheads;		/* ... GETs under way */
 	uint64_t ckpt_bytes;
 	uint64_t batch_bytes;		/* lists and tables of batches */
 

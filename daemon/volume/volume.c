@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "volume/ahead.h"
 #include "volume/batch.h"
 #include "volume/checkpoint.h"
 #include "volume/codec.h"
@@ -49,6 +50,7 @@ void volume_opts_init(struct volume_opts *o)
 		.zstd_level = 1,
 		.checkpoint_segments = 64,
 		.write_queues = 4,
+		.read_ahead = 8u << 20,
 	};
 }
 
@@ -75,7 +77,7 @@ static uint64_t reserve_of(const struct volume_opts *o, uint64_t *ret_sealed, ui
 	if (sealed < o->memory / 8)
 		sealed = o->memory / 8;
 	*ret_sealed = sealed;
-	*ret_fetch = o->memory / 64 < (4u << 20) ? 4u << 20 : o->memory / 64;
+	*ret_fetch = o->memory / 32 < (4u << 20) ? 4u << 20 : o->memory / 32;
 	return sealed + *ret_fetch + journal + VOL_CODECS * CODEC_MEMORY + o->memory / 16;
 }
 
@@ -145,6 +147,7 @@ int volume_new(struct volume **ret, const struct volume_env *env, struct keyring
 	list_init(&v->jfetches);
 	list_init(&v->jfetching);
 	list_init(&v->fetching);
+	list_init(&v->aheads);
 	if (env->journal)
 		err = journal_new(v, env->journal);
 	if (err) {
@@ -191,6 +194,7 @@ int volume_set_arena(struct volume *v, void *base, uint64_t total, bool adopt)
 		v->adopt = NULL;
 		return err;
 	}
+	ahead_init(v);
 	v->has_arena = true;
 	v->adopted = adopt;
 	return 0;

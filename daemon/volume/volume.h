@@ -61,6 +61,8 @@ struct volume_opts {
 	uint32_t checkpoint_segments;	/* manifest every so many segments (default 64) */
 	/* of all devices together (default 4): extents are planned for so many */
 	uint32_t write_queues;
+	/* largest window of a stream, in bytes (default 8 MiB, 0 = nothing is read ahead) */
+	uint32_t read_ahead;
 	/*
 	 * a FLUSH returns when the journal has everything (env->journal must be there); else when
 	 * the store has it
@@ -253,6 +255,8 @@ struct volume_stats {
 	uint64_t manifests, heads;
 	uint64_t dirty_bytes, dirty_age_us;	/* acknowledged, not in the store */
 	uint64_t cache_hits, cache_misses, cache_bytes, cache_evictions;
+	/* decoded, of frames: read ahead since the start; asked for after that */
+	uint64_t ahead_bytes, ahead_used;
 	uint64_t extents, map_bytes;
 	uint64_t bufs_total, bufs_free, bufs_posted, starvations;
 	uint64_t memory_used, memory_cap;

@@ -4,6 +4,7 @@
  */
 #include "volume/batch.h"
 #include "volume/commit.h"
+#include "volume/fetch.h"
 #include "volume/journal.h"
 #include "volume/vol.h"
 
@@ -120,6 +121,8 @@ int volume_check(struct volume *v)
 	list_for_each_entry(io, &v->flushes, link)
 		if (!bad && (uint64_t)(uintptr_t)io->vpriv[0] <= commit_durable_wno(v))
 			bad = 60;
+	if (!bad && fetch_check(v))
+		bad = 72;
 	if (!bad && emap_check(&v->base))
 		bad = 101;
 	if (!bad && emap_check(&v->overlay))

@@ -56,6 +56,8 @@ void volume_get_stats(struct volume *v, struct volume_stats *ret)
 	dirty(v, &s);
 	s.cache_bytes = v->cache.used_bytes;
 	s.cache_evictions = v->cache.evictions;
+	s.ahead_bytes = v->cache.ahead_bytes;
+	s.ahead_used = v->cache.ahead_used;
 	s.extents = v->base.extents + v->overlay.extents;
 	s.map_bytes = map_bytes(v);
 	s.bufs_total = v->arena.nr_exts;

@@ -72,6 +72,8 @@ refused 2 'queues' zerofs serve --queues 60,5 --key-file key "$url"
 refused 2 'depth' zerofs serve --depth 2000 --key-file key "$url"
 refused 2 'zstd' zerofs serve --zstd-level 20 --key-file key "$url"
 refused 2 'segment-size' zerofs serve --segment-size 1G --key-file key "$url"
+refused 2 'read-ahead' zerofs serve --read-ahead 64K --key-file key "$url"
+refused 2 'read-ahead' zerofs serve --read-ahead 16M --key-file key "$url"
 refused 2 'segment-age' zerofs serve --segment-age 0 --key-file key "$url"
 refused 2 'ready-fd' zerofs serve --ready-fd 77 --key-file key "$url"
 refused 2 'on.*off' zerofs device read-only v 0 maybe

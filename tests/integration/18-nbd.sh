@@ -67,6 +67,7 @@ no 'not a size' "$url" key-file=key memory=1M;			refused_by_serve --key-file key
 no 'not a size' "$url" key-file=key segment-size=1;		refused_by_serve --key-file key --segment-size 1
 no 'not a time' "$url" key-file=key segment-age=1ms;		refused_by_serve --key-file key --segment-age 1ms
 no 'zstd-level' "$url" key-file=key zstd-level=20;		refused_by_serve --key-file key --zstd-level 20
+no 'neither 0' "$url" key-file=key read-ahead=1K;		refused_by_serve --key-file key --read-ahead 1K
 no 'neither' "$url" key-file=key flush=never;			refused_by_serve --key-file key --flush never
 no 'needs a journal' "$url" key-file=key flush=local;		refused_by_serve --key-file key --flush local
 no 'not a time' "$url" key-file=key max-dirty-age=1ms;		refused_by_serve --key-file key --max-dirty-age 1ms

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reading ahead in a volume: what it saves, that what somebody waits for goes first, that it never
+ * stops a READ, and that nothing else is fetched. volume_check() (V7) runs after each step.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "format/fmt_name.h"
+#include "lib/testrand.h"
+#include "lib/vol.h"
+#include "store/mem.h"
+#include "volume/vol.h"
+
+#define STEP   32u /* blocks of a READ: 128 KiB */
+#define BLOCKS (24u * 256) /* 24 MiB: 6 leaves */
+#define READS  (BLOCKS / STEP)
+#define FRAME  8u
+
+struct fixture {
+	struct vol w;
+	struct model m;
+	uint8_t *buf;
+};
+
+/* A volume that was written from begin to end, attached anew with nothing in its cache. */
+static void begin(struct fixture *f, uint32_t read_ahead)
+{
+	uint32_t at;
+
+	memset(f, 0, sizeof(*f));
+	f->buf = malloc(STEP * 4096);
+	assert_non_null(f->buf);
+	vol_init(&f->w, 90, 1, BLOCKS * 4096ull);
+	f->w.opts.read_ahead = read_ahead;
+	f->w.opts.memory = 256u << 20;
+	f->w.opts.segment_bytes = 8u << 20;
+	f->w.opts.zstd_level = 0;
+	f->w.opts.frame_bytes = FRAME * 4096;
+	model_init(&f->m, 1, BLOCKS);
+	assert_int_equal(vol_attach(&f->w, false), 0);
+	f->w.check = false; /* not of each of these writes */
+	for (at = 0; at < BLOCKS; at += STEP)
+		assert_int_equal(vol_write(&f->w, 0, at, STEP, model_op(&f->m, 0, at, STEP, true)),
+				 0);
+	assert_int_equal(vol_detach(&f->w), 0);
+	assert_int_equal(vol_attach(&f->w, false), 0);
+	f->w.check = true;
+	f->w.net.gets = 0;
+}
+
+static void end(struct fixture *f)
+{
+	vol_end(&f->w);
+	model_free(&f->m);
+	free(f->buf);
+}
+
+static void get(struct fixture *f, uint64_t lba, uint32_t n)
+{
+	uint32_t i;
+
+	assert_int_equal(vol_read(&f->w, 0, lba, n, f->buf), 0);
+	for (i = 0; i < n; i++)
+		assert_int_equal(model_stamp(f->buf + i * 4096, 0, lba + i),
+				 model_now(&f->m, 0, lba + i));
+}
+
+static uint32_t length(const struct list_head *l)
+{
+	const struct list_head *i;
+	uint32_t n = 0;
+
+	for (i = l->next; i != l; i = i->next)
+		n++;
+	return n;
+}
+
+/* Three READs from @lba on: a stream. */
+static void stream_from(struct fixture *f, uint64_t lba)
+{
+	uint32_t i;
+
+	for (i = 0; i < 3; i++)
+		get(f, lba + i * STEP, STEP);
+}
+
+/*
+ * Read from begin to end: fewer GETs than READs, each frame fetched once, and the bytes are right.
+ */
+static void test_sequential(void **state)
+{
+	struct fixture f;
+	unsigned int without, with;
+	uint32_t i;
+
+	(void)state;
+	begin(&f, 0);
+	for (i = 0; i < READS; i++)
+		get(&f, i * STEP, STEP);
+	without = f.w.net.gets;
+	assert_true(without >= READS);
+	assert_int_equal(f.w.v->cache.ahead_bytes, 0);
+	end(&f);
+
+	begin(&f, 8u << 20);
+	for (i = 0; i < READS; i++) {
+		get(&f, i * STEP, STEP);
+		vol_settle(&f.w);
+	}
+	with = f.w.net.gets;
+	/* GETs of 2 MiB: 12, those of the small windows, and of the map */
+	assert_true(with < 40);
+	assert_true(f.w.v->cache.ahead_bytes >= (BLOCKS - 8 * STEP) * 4096ull);
+	assert_true(f.w.v->cache.ahead_bytes <= BLOCKS * 4096ull);
+	assert_int_equal(f.w.v->cache.ahead_used, f.w.v->cache.ahead_bytes);
+	assert_int_equal(f.w.v->st.corrupt_frames, 0);
+	/* once more, out of the cache: nothing is fetched */
+	f.w.net.gets = 0;
+	for (i = 0; i < 8; i++)
+		get(&f, BLOCKS / 2 + i * STEP, STEP);
+	assert_int_equal(f.w.net.gets, 0);
+	end(&f);
+}
+
+/* The next leaf is known before the reader comes to it. */
+static void test_leaves(void **state)
+{
+	struct fixture f;
+	struct emap_dev *d;
+
+	(void)state;
+	begin(&f, 8u << 20);
+	d = &f.w.v->base.devs[0];
+	assert_null(emap_leaf(d, 1));
+	stream_from(&f, 0);
+	vol_settle(&f.w);
+	assert_non_null(emap_leaf(d, 1));
+	assert_null(emap_leaf(d, 5));
+	end(&f);
+}
+
+/* Random READs fetch their frames and nothing else. */
+static void test_random(void **state)
+{
+	struct fixture f;
+	uint32_t i, misses;
+
+	(void)state;
+	begin(&f, 8u << 20);
+	get(&f, 0, 1);
+	for (i = 0; i < BLOCKS; i += EMAP_LEAF_BLOCKS)
+		get(&f, i, 1); /* the map */
+	f.w.net.gets = 0;
+	misses = f.w.v->st.cache_misses;
+	for (i = 0; i < 300; i++)
+		get(&f, testrand_below(BLOCKS), 1);
+	assert_int_equal(f.w.net.gets, f.w.v->st.cache_misses - misses);
+	assert_int_equal(f.w.v->cache.ahead_bytes, 0);
+	end(&f);
+}
+
+/* Holds GETs of segments back, begins a stream and lets only one of its GETs be under way. */
+static void one_under_way(struct fixture *f, struct vol_io *x)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++)
+		get(f, i * STEP, STEP);
+	vol_settle(&f->w);
+	snprintf(f->w.net.hold, sizeof(f->w.net.hold), FMT_PREFIX_SEG);
+	f->w.net.hold_op = STORE_GET;
+	f->w.v->fetch_cap = 2u << 20;
+	/* up to the end of what is there; then one that has to wait */
+	for (i = 8; !length(&f->w.v->aheads); i++) {
+		assert_true(i < 64);
+		vol_submit(&x[i], &f->w, IO_READ, 0, 0, i * STEP, STEP, 0);
+		vol_settle(&f->w);
+	}
+}
+
+static void finish(struct fixture *f, struct vol_io *x, uint32_t nr)
+{
+	uint32_t i;
+
+	f->w.net.hold[0] = 0;
+	net_release(&f->w.net);
+	for (i = 0; i < nr; i++) {
+		if (!x[i].w)
+			continue;
+		assert_int_equal(vol_wait(&x[i]), 0);
+		volume_release(f->w.v, &x[i].io);
+	}
+}
+
+/* What somebody waits for goes before what is only planned, also if it is just that. */
+static void test_demand_first(void **state)
+{
+	struct vol_io *x = calloc(66, sizeof(*x));
+	struct fetch *first;
+	struct fixture f;
+	struct stream *st = NULL;
+	uint32_t i, planned;
+
+	(void)state;
+	assert_non_null(x);
+	begin(&f, 8u << 20);
+	get(&f, BLOCKS - 1, 1); /* the leaf */
+	one_under_way(&f, x);
+	planned = length(&f.w.v->aheads);
+	first = (struct fetch *)f.w.v->aheads.next;
+	assert_true(f.w.v->ahead_bytes <= f.w.v->fetch_cap / 4 * 3);
+
+	/* elsewhere: it is with the store at once */
+	i = f.w.net.nr_held;
+	vol_submit(&x[64], &f.w, IO_READ, 0, 0, BLOCKS - 200, 1, 0);
+	vol_settle(&f.w);
+	assert_int_equal(f.w.net.nr_held, i + 1);
+	assert_ptr_equal((struct fetch *)f.w.v->aheads.next, first);
+	assert_int_equal(length(&f.w.v->aheads), planned);
+
+	/* a frame that is planned: not fetched twice, and no more behind the others */
+	for (i = 0; i < f.w.v->streams.nr; i++)
+		if (f.w.v->streams.s[i].found)
+			st = &f.w.v->streams.s[i];
+	assert_non_null(st);
+	vol_submit(&x[65], &f.w, IO_READ, 0, 0, st->head - 1, 1, 0);
+	vol_settle(&f.w);
+	assert_int_equal(length(&f.w.v->aheads), planned - 1);
+	finish(&f, x, 66);
+	vol_settle(&f.w);
+	assert_int_equal(length(&f.w.v->aheads), 0);
+	assert_int_equal(f.w.v->fetch_bytes, 0);
+	end(&f);
+	free(x);
+}
+
+/* The store is away: nothing is read ahead, and what was gives its slots to a READ. */
+static void test_outage(void **state)
+{
+	struct vol_io *x = calloc(66, sizeof(*x));
+	struct fixture f;
+	uint32_t i;
+
+	(void)state;
+	assert_non_null(x);
+	begin(&f, 8u << 20);
+	f.w.v->streams.budget = ~0ull; /* as much as there is cache */
+	get(&f, BLOCKS - 1, 1); /* the leaf */
+	one_under_way(&f, x);
+	f.w.net.refuse_gets = -ETIMEDOUT;
+	net_release(&f.w.net);
+	f.w.net.hold[0] = 0;
+	vol_settle(&f.w);
+	assert_int_equal(f.w.v->sio.outage[STORE_GET], -ETIMEDOUT);
+	assert_true(length(&f.w.v->aheads) > 0);
+	i = length(&f.w.v->fetching);
+
+	/* all slots are gone: as many as there are, by hand */
+	while (cache_new(&f.w.v->cache, ~0u, 0, FRAME))
+		f.w.check = false; /* the pins are nobody's */
+	vol_submit(&x[64], &f.w, IO_READ, 0, 0, BLOCKS - 200, 1, 0);
+	vol_settle(&f.w);
+	assert_true(list_empty(&f.w.v->stalled));
+	assert_int_equal(length(&f.w.v->aheads), 0);
+	assert_true(length(&f.w.v->fetching) <= i);
+
+	f.w.net.refuse_gets = 0;
+	vol_advance(&f.w, 10000000);
+	finish(&f, x, 66);
+	vol_settle(&f.w);
+	assert_int_equal(f.w.v->fetch_bytes, 0);
+	assert_int_equal(f.w.v->ahead_bytes, 0);
+	assert_int_equal(f.w.v->nr_aheads, 0);
+	end(&f);
+	free(x);
+}
+
+/* READs that wait for memory, of frames that lie side by side: one GET. */
+static void test_joined(void **state)
+{
+	struct vol_io *x = calloc(66, sizeof(*x));
+	struct fixture f;
+	unsigned int gets;
+	uint32_t i;
+
+	(void)state;
+	assert_non_null(x);
+	begin(&f, 0);
+	get(&f, 0, 1);
+	f.w.v->fetch_cap = 1;
+	gets = f.w.net.gets;
+	vol_submit(&x[0], &f.w, IO_READ, 0, 0, 100 * FRAME, 1, 0);
+	/* the third of four last, and one that is too far off */
+	for (i = 1; i < 5; i++)
+		vol_submit(&x[i], &f.w, IO_READ, 0, 0, (110 + (i * 3) % 5) * FRAME, 1, 0);
+	vol_submit(&x[5], &f.w, IO_READ, 0, 0, 30 * FRAME, 1, 0);
+	finish(&f, x, 6);
+	assert_int_equal(f.w.net.gets, gets + 3);
+	end(&f);
+	free(x);
+}
+
+/* A frame that was read ahead is damaged: told, and -EBADMSG for who asks, and for nobody else. */
+static void test_damaged(void **state)
+{
+	struct fixture f;
+	struct emap_ext e;
+	char name[FMT_NAME_MAX];
+	uint8_t *p;
+	size_t len;
+
+	(void)state;
+	begin(&f, 8u << 20);
+	get(&f, 0, 1);
+	assert_true(emap_find(&f.w.v->base.devs[0], 3 * STEP + FRAME, 1, &e));
+	fmt_name_seg(name, f.w.v->segs.ents[e.owner].rec.seq);
+	p = mem_object(f.w.mem, name, &len);
+	assert_non_null(p);
+	p[e.pos + 20] ^= 1;
+	stream_from(&f, 0);
+	vol_settle(&f.w);
+	assert_int_equal(f.w.v->st.corrupt_frames, 1);
+	assert_int_equal(vol_read(&f.w, 0, 3 * STEP + FRAME, 1, f.buf), -EBADMSG);
+	get(&f, 3 * STEP, FRAME);
+	get(&f, 3 * STEP + 2 * FRAME, STEP);
+	end(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sequential), cmocka_unit_test(test_leaves),
+		cmocka_unit_test(test_random),	   cmocka_unit_test(test_demand_first),
+		cmocka_unit_test(test_outage),	   cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_damaged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
