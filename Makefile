@@ -13,6 +13,7 @@ PREFIX		?= /usr/local
 DESTDIR		?=
 SBINDIR		?= $(PREFIX)/sbin
 MANDIR		?= $(PREFIX)/share/man
+SHAREDIR	?= $(PREFIX)/share/zerofs
 DKMS_SRC	= /usr/src/zerofs-$(VERSION)
 
 Q		:= $(if $(V),,@)
@@ -271,6 +272,7 @@ install: $(B)/zerofs $(if $(NBDKIT_PLUGINS),$(PLUGIN))
 	$(if $(NBDKIT_PLUGINS),install -D -m 755 $(PLUGIN) $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN)))
 	$(Q)for f in $(wildcard man/*.[1-9]); do \
 		install -D -m 644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
+	install -D -m 644 share/zerofs/prices.conf $(DESTDIR)$(SHAREDIR)/prices.conf
 
 # What DKMS builds the module from, and nothing else. Then: dkms install zerofs/VERSION
 dkms-install:
@@ -290,7 +292,7 @@ help:
 	@echo '  make all            daemon and module (the default)'
 	@echo '  make module         zerofs.ko for the test kernels, or for KV=VERSION, in build/module/VERSION'
 	@echo '  make plugin         the nbdkit plugin, build/nbdkit-zerofs-plugin.so; needs nbdkit-plugin-dev (so does its part of install)'
-	@echo '  make install        the daemon and man pages (PREFIX=$(PREFIX) DESTDIR=)'
+	@echo '  make install        the daemon, man pages and prices (PREFIX=$(PREFIX) DESTDIR=)'
 	@echo '  make dkms-install   the module sources to /usr/src, for: dkms install zerofs/$(VERSION)'
 	@echo '  make clean          remove build/'
 	@echo
