@@ -10,9 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/host.h"
+#include "server/report_store.h"
 #include "server/session.h"
-#include "store/stat.h"
-#include "store/store.h"
 
 const char *report_state(uint32_t state)
 {
@@ -196,30 +195,6 @@ static json_t *transport(const struct session *s)
 	return j;
 }
 
-static json_t *store(const struct session *s)
-{
-	const struct stat_counters *c = stat_get(s->host->store);
-	json_t *j = json_object();
-
-	for (int i = 0; i < STORE_NR_OPS; i++) {
-		const struct stat_op *o = &c->op[i];
-		json_t *op = json_object();
-
-		set_u64(op, "requests", o->requests);
-		set_u64(op, "errors", o->errors);
-		set_u64(op, "answers", o->answers);
-		set_u64(op, "bytes", o->bytes);
-		set_u64(op, "inflight", o->inflight);
-		set_u64(op, "inflight_max", o->inflight_max);
-		set_u64(op, "us_sum", o->us_sum);
-		set_u64(op, "us_p50", stat_quantile(o, 500));
-		set_u64(op, "us_p99", stat_quantile(o, 990));
-		set_u64(op, "us_max", o->us_max);
-		json_object_set_new(j, stat_op_name((enum store_op)i), op);
-	}
-	return j;
-}
-
 #define STAT(name) \
 	{ \
 #name, offsetof(struct volume_stats, name) \
@@ -298,6 +273,8 @@ json_t *report_stats(struct session *s, const struct report_meta *m)
 	json_object_set_new(j, "requests", by_op(st.ops));
 	json_object_set_new(j, "bytes", by_op(st.bytes));
 	json_object_set_new(j, "transport", transport(s));
-	json_object_set_new(j, "store", store(s));
+	json_object_set_new(j, "store", report_store(s->host->store));
+	json_object_set_new(j, "wire", report_store_wire(s->host->store));
+	json_object_set_new(j, "usage", report_store_usage(s->host->store, st.stored_bytes));
 	return j;
 }

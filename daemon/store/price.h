@@ -94,7 +94,7 @@ void price_estimate(const struct price *p, const struct price_use *use, struct p
 
 const char *price_item_name(enum price_item i); /* "put", "storage" */
 
-/* "12.3456 USD", to four places; what is less than half of the last one, but not 0: "<0.0001 USD". */
+/* "12.3456 USD", to four places; less than half of the last one, but not 0: "<0.0001 USD". */
 #define PRICE_STR 40
 char *price_str(char out[PRICE_STR], uint64_t nano, const char *currency);
 

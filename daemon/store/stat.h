@@ -3,14 +3,13 @@
 #ifndef STORE_STAT_H
 #define STORE_STAT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hist.h"
 #include "store/store.h"
 
 struct clock;
-
-/* bucket b: latency in [2^b, 2^(b+1)) microseconds; 0 also holds below 1 */
-#define STAT_BUCKETS	32
 
 struct stat_op {
 	uint64_t requests;	/* completed */
@@ -19,8 +18,7 @@ struct stat_op {
 	uint64_t answers;	/* ... here */
 	uint64_t bytes;		/* PUT: of the body, when it succeeded; GET: read */
 	uint64_t entries;	/* LIST */
-	uint64_t us_sum, us_max;
-	uint64_t us_hist[STAT_BUCKETS];
+	struct hist us;		/* from the call to its answer, all tries together */
 	uint32_t inflight, inflight_max;
 };
 
@@ -34,11 +32,23 @@ int stat_new(struct store **ret, struct store *inner, struct clock *clock);
 /* Core lock held. The counters live as long as the store. */
 const struct stat_counters *stat_get(const struct store *s);
 
-/*
- * Latency below which a share @permille of requests stayed: upper bound of its bucket, in us. 0
- * without requests.
+/**
+ * struct stat_usage - what is paid for, of a span of time
+ * @us:		how long that is
+ * @wire:	requests and bytes are those of store_wire(), every attempt one; false: as the store
+ *		was asked
  */
-uint64_t stat_quantile(const struct stat_op *o, unsigned int permille);
+struct stat_usage {
+	uint64_t us;
+	bool wire;
+	uint64_t requests[STORE_NR_OPS];
+	uint64_t bytes_up, bytes_down;
+};
+
+/*
+ * Since the store was opened, and over the last hour (all of it, if it is shorter). Core lock held.
+ */
+void stat_usage(struct store *s, struct stat_usage *ret_all, struct stat_usage *ret_hour);
 
 const char *stat_op_name(enum store_op op);	/* "put", "get", "list", "delete" */
 

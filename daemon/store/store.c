@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "store/wire.h"
+
 /* Characters and components of a name or, with @prefix, of the beginning of one. */
 static int check(const char *name, bool prefix)
 {
@@ -62,6 +64,12 @@ void store_why(struct store *s, char *out, size_t len)
 	out[0] = '\0';
 	if (s->ops->why)
 		s->ops->why(s, out, len);
+}
+
+bool store_wire(struct store *s, struct wire *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	return s->ops->wire && s->ops->wire(s, ret);
 }
 
 void store_close(struct store *s)

@@ -36,6 +36,7 @@
 #define STORE_NAME_MAX	256	/* with the NUL */
 
 struct store_ops;
+struct wire;
 
 struct store {
 	const struct store_ops *ops;
@@ -95,6 +96,8 @@ struct store_ops {
 	void (*close)(struct store *s);			/* required; no request may be under way */
 	/* optional: a sentence on the last request that failed, "" if none has; core lock held */
 	void (*why)(struct store *s, char *out, size_t len);
+	/* optional: store_wire(), @ret is all zero */
+	bool (*wire)(struct store *s, struct wire *ret);
 };
 
 /* Checks the request (name, buffers) and hands it to the store. Core lock held. */
@@ -105,6 +108,12 @@ int store_name_check(const char *name);
 
 /* Why the store failed last, for people; "" if it has nothing to say. Core lock held. */
 void store_why(struct store *s, char *out, size_t len);
+
+/*
+ * What went over the network since it was opened (store/wire.h). False: nothing does. Core lock
+ * held.
+ */
+bool store_wire(struct store *s, struct wire *ret);
 
 /* Core lock not held: ends threads. NULL does nothing. */
 void store_close(struct store *s);

@@ -203,13 +203,14 @@ static void counting(void **state)
 	assert_int_equal(o[STORE_PUT].errors, 0);
 	assert_int_equal(o[STORE_PUT].inflight, 0);
 	assert_int_equal(o[STORE_PUT].inflight_max, 1);
-	assert_int_equal(o[STORE_PUT].us_sum, 99 * 100 + 50000);
-	assert_int_equal(o[STORE_PUT].us_max, 50000);
+	assert_int_equal(o[STORE_PUT].us.sum, 99 * 100 + 50000);
+	assert_int_equal(o[STORE_PUT].us.max, 50000);
 	assert_int_equal(o[STORE_GET].bytes, 60);
-	assert_int_equal(stat_quantile(&o[STORE_PUT], 500), 128);
-	assert_int_equal(stat_quantile(&o[STORE_PUT], 990), 128);
-	assert_int_equal(stat_quantile(&o[STORE_PUT], 1000), 65536);
-	assert_int_equal(stat_quantile(&o[STORE_LIST], 500), 0);
+	/* all but one in the bucket [96, 112) */
+	assert_int_equal(hist_quantile(&o[STORE_PUT].us, 500), 103);
+	assert_int_equal(hist_quantile(&o[STORE_PUT].us, 990), 111);
+	assert_int_equal(hist_quantile(&o[STORE_PUT].us, 1000), 50000);
+	assert_int_equal(hist_quantile(&o[STORE_LIST].us, 500), 0);
 	assert_int_equal(run(s, mem, &c, STORE_GET, "none", buf, 60), -ENOENT);
 	assert_int_equal(o[STORE_GET].answers, 1);
 	mem_set_limit(mem, 0);
@@ -217,6 +218,65 @@ static void counting(void **state)
 	assert_int_equal(o[STORE_PUT].errors, 1);
 	assert_string_equal(stat_op_name(STORE_LIST), "list");
 	store_close(s); /* and mem with it */
+}
+
+#define MINUTE 60000000ull
+
+/* What is counted of the last hour, and how long that is, when some is older. */
+static void last_hour(void **state)
+{
+	static const struct clock_ops ops = { fake_now, fake_now };
+	struct clock clock = { &ops };
+	struct store *mem = NULL, *s = NULL;
+	struct stat_usage all, hour;
+	char buf[100] = "", name[16];
+	struct call c;
+
+	(void)state;
+	now_us = 5 * MINUTE; /* the clock began before the store did */
+	assert_int_equal(mem_new(&mem), 0);
+	assert_int_equal(stat_new(&s, mem, &clock), 0);
+	stat_usage(s, &all, &hour);
+	assert_int_equal(all.us, 0);
+	/* 10 bytes at once, then 100 each 20 minutes */
+	assert_int_equal(run(s, mem, &c, STORE_PUT, "first", buf, 10), 0);
+	for (int i = 0; i < 9; i++) {
+		now_us += 20 * MINUTE;
+		snprintf(name, sizeof(name), "a/%d", i);
+		assert_int_equal(run(s, mem, &c, STORE_PUT, name, buf, 100), 0);
+		assert_int_equal(run(s, mem, &c, STORE_GET, name, buf, 30), 30);
+		stat_usage(s, &all, &hour);
+		assert_false(all.wire);
+		assert_int_equal(all.us, (uint64_t)(i + 1) * 20 * MINUTE);
+		assert_int_equal(all.requests[STORE_PUT], i + 2);
+		assert_int_equal(all.requests[STORE_LIST], 0);
+		assert_int_equal(all.bytes_up, 10 + 100 * (i + 1));
+		assert_int_equal(all.bytes_down, 30 * (i + 1));
+		/* those at 0, 20 and 40 minutes ago, and at an hour ago to the second */
+		assert_int_equal(hour.requests[STORE_PUT], i < 2 ? i + 2 : 4);
+		assert_int_equal(hour.bytes_down, 30 * (i < 3 ? i + 1 : 4));
+		assert_int_equal(hour.us, (i < 2 ? (uint64_t)i + 1 : 3) * 20 * MINUTE);
+	}
+	/* they go by, whether or not anything is asked */
+	now_us += 30 * MINUTE;
+	stat_usage(s, &all, &hour);
+	assert_int_equal(hour.requests[STORE_PUT], 2);
+	assert_int_equal(hour.us, 60 * MINUTE);
+	now_us += 31 * MINUTE;
+	stat_usage(s, &all, &hour);
+	assert_int_equal(hour.requests[STORE_PUT], 0);
+	assert_int_equal(hour.bytes_up, 0);
+	assert_int_equal(hour.us, 60 * MINUTE);
+	assert_int_equal(all.requests[STORE_PUT], 10);
+	/* all the time something, more often than is remembered: right to a minute */
+	for (int i = 0; i < 3 * 60 * 10; i++) {
+		now_us += 6000000;
+		assert_int_equal(run(s, mem, &c, STORE_GET, "first", buf, 10), 10);
+	}
+	stat_usage(s, &all, &hour);
+	assert_in_range(hour.us, 59 * MINUTE, 60 * MINUTE);
+	assert_in_range(hour.requests[STORE_GET], hour.us / 6000000 - 1, hour.us / 6000000 + 1);
+	store_close(s);
 }
 
 static void urls(void **state)
@@ -283,8 +343,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(faults),   cmocka_unit_test(limit_and_clone),
-		cmocka_unit_test(counting), cmocka_unit_test(urls),
-		cmocka_unit_test(open_url),
+		cmocka_unit_test(counting), cmocka_unit_test(last_hour),
+		cmocka_unit_test(urls),	    cmocka_unit_test(open_url),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

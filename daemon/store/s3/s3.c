@@ -13,6 +13,7 @@
 #include "store/s3/s3_io.h"
 #include "store/s3/s3_shared.h"
 #include "store/store.h"
+#include "store/wire.h"
 
 #define THREADS_MAX 4u
 
@@ -38,6 +39,24 @@ static void submit(struct store *st, struct store_req *r)
 static void why(struct store *st, char *out, size_t len)
 {
 	s3_shared_why(&container_of(st, struct s3, store)->shared, out, len);
+}
+
+static bool wire(struct store *st, struct wire *ret)
+{
+	struct s3 *s = container_of(st, struct s3, store);
+	struct s3_opts o = s->shared.o;
+	char region[33], *port;
+
+	s3_shared_region(&s->shared, region);
+	o.path_style = true; /* without the bucket */
+	s3_opts_host(&o, region, ret->host, sizeof(ret->host));
+	port = ret->host[0] == '[' ? strchr(ret->host, ']') : ret->host;
+	port = port ? strchr(port, ':') : NULL;
+	if (port)
+		*port = '\0';
+	for (unsigned int i = 0; i < s->nr; i++)
+		s3_io_wire(s->io[i], ret);
+	return true;
 }
 
 static void close_s3(struct store *st)
@@ -80,6 +99,7 @@ int s3_open(struct store **ret, const struct s3_opts *o, struct core *core, stru
 		.submit = submit,
 		.close = close_s3,
 		.why = why,
+		.wire = wire,
 	};
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct creds_opts co;

@@ -125,6 +125,30 @@ struct s3_error s3_error_curl(int curl_code)
 	}
 }
 
+enum wire_cause s3_error_cause(int curl_code, unsigned int status, const struct s3_error *e)
+{
+	switch (curl_code) {
+	case CURLE_OK:
+		break;
+	case CURLE_OPERATION_TIMEDOUT:
+		return WIRE_TIMEOUT;
+	case CURLE_WRITE_ERROR: /* we did not like what came */
+	case CURLE_OUT_OF_MEMORY:
+		return WIRE_OTHER;
+	default:
+		return WIRE_NETWORK;
+	}
+	if (status == 503 || status == 429 || e->act == S3_ERROR_THROTTLED)
+		return WIRE_THROTTLED;
+	if (status >= 500 && status < 600)
+		return WIRE_SERVER;
+	if (e->act == S3_ERROR_RETRY && e->err == -ETIMEDOUT)
+		return WIRE_TIMEOUT;
+	if (e->act == S3_ERROR_CREDS || e->act == S3_ERROR_SKEWED || status == 401 || status == 403)
+		return WIRE_AUTH;
+	return WIRE_OTHER;
+}
+
 const char *s3_error_advice(unsigned int status, const char *code)
 {
 	static const struct {

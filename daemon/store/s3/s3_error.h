@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "store/store.h"
+#include "store/wire.h"
 
 /**
  * enum s3_error_act - what to do
@@ -43,6 +44,9 @@ struct s3_error s3_error_http(enum store_op op, bool create, unsigned int status
 
 /* Of a transfer that did not come to an answer: a CURLcode. */
 struct s3_error s3_error_curl(int curl_code);
+
+/* Why the attempt failed that @e is the verdict on: CURLcode (0: an answer came) and its status. */
+enum wire_cause s3_error_cause(int curl_code, unsigned int status, const struct s3_error *e);
 
 /* A sentence on what somebody should do about @code, or NULL. */
 const char *s3_error_advice(unsigned int status, const char *code);

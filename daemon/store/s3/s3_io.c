@@ -21,11 +21,13 @@
 
 #include "base/clock.h"
 #include "base/core.h"
+#include "base/count.h"
 #include "store/s3/creds.h"
 #include "store/s3/s3_hedge.h"
 #include "store/s3/s3_retry.h"
 #include "store/s3/s3_shared.h"
 #include "store/s3/s3_xfer.h"
+#include "store/wire.h"
 
 #define ACTIVE_MAX    64u
 #define CONNECTIONS   96L
@@ -48,6 +50,7 @@ struct call {
 	uint64_t stale, creds_us;
 	struct s3_xfer *main, *hedge;
 	bool hedged; /* in this try */
+	enum wire_cause cause; /* of the last failure */
 };
 
 struct s3_io {
@@ -67,6 +70,7 @@ struct s3_io {
 	uint32_t nr_active;
 	struct s3_retry retry;
 	struct s3_hedge hedge;
+	struct wire_op wire[STORE_NR_OPS]; /* for others to read */
 };
 
 static uint64_t now(const struct s3_io *io)
@@ -79,15 +83,24 @@ static bool is_small_get(const struct call *c)
 	return c->req->op == STORE_GET && c->req->len <= S3_HEDGE_SMALL;
 }
 
+static struct wire_op *wire(struct s3_io *io, const struct call *c)
+{
+	return &io->wire[c->req->op];
+}
+
 /* ---- exchanges --------------------------------------------------------------------------- */
 
 static void drop_xfer(struct s3_io *io, struct s3_xfer **px)
 {
 	struct s3_xfer *x = *px;
+	uint64_t up, down;
 
 	if (!x)
 		return;
 	curl_multi_remove_handle(io->multi, x->easy);
+	s3_xfer_bytes(x, &up, &down);
+	count_add(&wire(io, x->priv)->bytes_up, up);
+	count_add(&wire(io, x->priv)->bytes_down, down);
 	s3_xfer_end(x);
 	free(x);
 	*px = NULL;
@@ -112,6 +125,7 @@ static int add_xfer(struct s3_io *io, struct call *c, const struct creds *creds,
 		free(x);
 		return -ENOMEM;
 	}
+	count_add(&wire(io, c)->attempts, 1);
 	*ret = x;
 	return 0;
 }
@@ -140,14 +154,27 @@ static void wait_until(struct s3_io *io, struct call *c, uint64_t due_us)
 	list_add_tail(&c->link, &io->waiting);
 }
 
+/* Its last attempt is followed by another one. */
+static void again(struct s3_io *io, struct call *c, uint64_t due_us)
+{
+	count_add(&wire(io, c)->retried[c->cause], 1);
+	wait_until(io, c, due_us);
+}
+
+static void give_up(struct s3_io *io, struct call *c, int err)
+{
+	count_add(&wire(io, c)->errors[c->cause], 1);
+	finish(io, c, err, 0);
+}
+
 static void failed(struct s3_io *io, struct call *c, const struct s3_error *e, uint64_t after_us)
 {
 	uint64_t at;
 
 	if (s3_retry_failed(&io->retry, &c->retry, e, after_us, &at))
-		wait_until(io, c, at);
+		again(io, c, at);
 	else
-		finish(io, c, e->err, 0);
+		give_up(io, c, e->err);
 }
 
 /* Until there are credentials newer than @stale (or any, @stale = 0). */
@@ -178,7 +205,8 @@ static bool have_creds(struct s3_io *io, struct call *c, struct creds *ret)
 			      "s3://%s: no credentials were found, or none came in "
 			      "time",
 			      io->shared->o.bucket);
-	finish(io, c, -EACCES, 0);
+	c->cause = WIRE_AUTH;
+	give_up(io, c, -EACCES);
 	return false;
 }
 
@@ -195,12 +223,12 @@ static void start(struct s3_io *io, struct call *c)
 	c->hedged = false;
 	rc = add_xfer(io, c, &creds, c->fresh ? S3_XFER_FRESH : 0, &c->main);
 	explicit_bzero(&creds, sizeof(creds));
-	if (rc == -ENOMEM) {
-		failed(io, c, &nomem, 0);
-		return;
-	}
 	if (rc) {
-		finish(io, c, rc, 0);
+		c->cause = WIRE_OTHER;
+		if (rc == -ENOMEM)
+			failed(io, c, &nomem, 0);
+		else
+			give_up(io, c, rc);
 		return;
 	}
 	c->fresh = false;
@@ -250,11 +278,12 @@ static void refused(struct s3_io *io, struct call *c, struct s3_xfer *x, const s
 	newer = !creds_get(io->shared->creds, &now_there) && now_there.gen != gen;
 	explicit_bzero(&now_there, sizeof(now_there));
 	drop_xfer(io, &c->main);
-	if ((lost && !newer) || !s3_retry_fixed(&c->retry))
-		finish(io, c, e->err, 0);
-	else if (newer)
-		wait_until(io, c, 0);
-	else
+	if ((lost && !newer) || !s3_retry_fixed(&c->retry)) {
+		give_up(io, c, e->err);
+		return;
+	}
+	again(io, c, 0);
+	if (!newer)
 		await_creds(io, c, gen);
 }
 
@@ -268,7 +297,7 @@ static void act_on(struct s3_io *io, struct call *c, struct s3_xfer *x, const st
 	}
 	if (set_right(io, c, x, e->act) && s3_retry_fixed(&c->retry)) {
 		drop_xfer(io, &c->main);
-		wait_until(io, c, 0);
+		again(io, c, 0);
 		return;
 	}
 	drop_xfer(io, &c->main);
@@ -282,6 +311,8 @@ static void answered(struct s3_io *io, struct call *c, struct s3_xfer_verdict *v
 	if (is_small_get(c) && v->res >= 0)
 		s3_hedge_add(&io->hedge, now(io) - x->begun_us);
 	s3_retry_answered(&io->retry, &c->retry);
+	if (x->hedge)
+		count_add(&wire(io, c)->hedges_won, 1);
 	s3_xfer_take(x);
 	drop_xfer(io, &c->main);
 	if (v->more) {
@@ -297,7 +328,9 @@ static void ended(struct s3_io *io, struct s3_xfer *x, int code)
 	struct call *c = x->priv;
 	struct s3_xfer_verdict v;
 
+	hist_add(&wire(io, c)->us, now(io) - x->begun_us);
 	s3_xfer_judge(x, code, &v);
+	c->cause = v.cause;
 	if (c->main && c->hedge) {
 		struct s3_xfer **mine = x == c->main ? &c->main : &c->hedge;
 		struct s3_xfer **other = x == c->main ? &c->hedge : &c->main;
@@ -354,7 +387,10 @@ static void hedge(struct s3_io *io, struct call *c)
 	if (!s3_hedge_take(&io->hedge) || creds_get(io->shared->creds, &creds))
 		return;
 	/* Without memory there is no second one. */
-	(void)add_xfer(io, c, &creds, S3_XFER_FRESH | S3_XFER_OWN, &c->hedge);
+	if (!add_xfer(io, c, &creds, S3_XFER_FRESH | S3_XFER_OWN, &c->hedge)) {
+		c->hedge->hedge = true;
+		count_add(&wire(io, c)->hedges, 1);
+	}
 	explicit_bzero(&creds, sizeof(creds));
 }
 
@@ -568,6 +604,12 @@ void s3_io_submit(struct s3_io *io, struct store_req *r)
 uint32_t s3_io_load(const struct s3_io *io)
 {
 	return io->load;
+}
+
+void s3_io_wire(const struct s3_io *io, struct wire *to)
+{
+	for (int i = 0; i < STORE_NR_OPS; i++)
+		wire_merge(&to->op[i], &io->wire[i]);
 }
 
 void s3_io_renewed(struct s3_io *io)

@@ -11,6 +11,7 @@
 struct s3_io;
 struct s3_shared;
 struct store_req;
+struct wire;
 
 /* Starts the thread. -ENOMEM, -errno. */
 int s3_io_new(struct s3_io **ret, struct s3_shared *shared);
@@ -20,6 +21,9 @@ void s3_io_submit(struct s3_io *io, struct store_req *r);
 
 /* Requests that have not been answered. Core lock held. */
 uint32_t s3_io_load(const struct s3_io *io);
+
+/* Adds what this thread has sent to @to. Any thread. */
+void s3_io_wire(const struct s3_io *io, struct wire *to);
 
 /* New credentials are there. Any thread. */
 void s3_io_renewed(struct s3_io *io);

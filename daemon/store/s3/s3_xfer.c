@@ -360,6 +360,16 @@ void s3_xfer_take(struct s3_xfer *x)
 		memcpy(x->job->req->buf, x->dst, x->got);
 }
 
+void s3_xfer_bytes(const struct s3_xfer *x, uint64_t *ret_up, uint64_t *ret_down)
+{
+	curl_off_t up = 0, down = 0;
+
+	curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+	curl_easy_getinfo(x->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
+	*ret_up = up > 0 ? (uint64_t)up : 0;
+	*ret_down = down > 0 ? (uint64_t)down : 0;
+}
+
 void s3_xfer_end(struct s3_xfer *x)
 {
 	if (x->easy)
@@ -498,4 +508,6 @@ void s3_xfer_judge(struct s3_xfer *x, int code, struct s3_xfer_verdict *v)
 	} else {
 		judge_bad(x, v);
 	}
+	if (!v->done)
+		v->cause = s3_error_cause(code, x->a.status, &v->e);
 }

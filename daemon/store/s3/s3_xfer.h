@@ -49,6 +49,7 @@ struct s3_xfer {
 	uint8_t *dst; /* GET: where to, and room for dst_len */
 	uint64_t dst_len, got, expect, size;
 	bool own; /* dst is ours */
+	bool hedge; /* beside one that was late */
 	bool checked; /* GET: the head is as it must be */
 	const char *bad; /* what is wrong with the answer */
 	struct s3_answer a;
@@ -63,6 +64,7 @@ struct s3_xfer_verdict {
 	ssize_t res;
 	uint64_t size;
 	struct s3_error e;
+	enum wire_cause cause; /* of e */
 };
 
 #define S3_XFER_FRESH (1u << 0) /* on a new connection, with what DNS says now */
@@ -80,6 +82,9 @@ void s3_xfer_judge(struct s3_xfer *x, int code, struct s3_xfer_verdict *ret);
 
 /* With S3_XFER_OWN: the bytes to where they belong. */
 void s3_xfer_take(struct s3_xfer *x);
+
+/* Bytes of bodies that went, so far. */
+void s3_xfer_bytes(const struct s3_xfer *x, uint64_t *ret_up, uint64_t *ret_down);
 
 /* Not in a multi handle any more. */
 void s3_xfer_end(struct s3_xfer *x);
