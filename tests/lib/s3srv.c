@@ -745,6 +745,13 @@ void s3srv_set_bare_416(struct s3srv *s, bool bare)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void s3srv_plant(struct s3srv *s, const char *key, const char *text)
+{
+	pthread_mutex_lock(&s->lock);
+	s3objs_put(&s->objs, key, text, strlen(text));
+	pthread_mutex_unlock(&s->lock);
+}
+
 struct s3srv_counts s3srv_counts(struct s3srv *s)
 {
 	struct s3srv_counts c;

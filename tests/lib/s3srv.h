@@ -82,6 +82,9 @@ void s3srv_set_page(struct s3srv *s, unsigned int n);
 /* 416 without Content-Range, as Ceph's gateway has it. */
 void s3srv_set_bare_416(struct s3srv *s, bool bare);
 
+/* Puts an object of somebody else's into the bucket, whatever its key. */
+void s3srv_plant(struct s3srv *s, const char *key, const char *text);
+
 struct s3srv_counts s3srv_counts(struct s3srv *s);
 
 /* The headers of the last request that came with method @method, as one string. Asserts. */

@@ -283,6 +283,30 @@ static void pages(void **state)
 	assert_int_equal(get("p", 0, buf, 400), -EIO);
 }
 
+/* Others' objects among ours, more than pages, do not hide them. */
+static void strangers(void **state)
+{
+	static const uint32_t pages[] = { 1000, 3 };
+	struct store_entry e[4];
+	char key[32];
+
+	(void)state;
+	s3srv_plant(w.srv, "v/", "");
+	for (unsigned int i = 0; i < 300; i++) {
+		snprintf(key, sizeof(key), "v/A%03u", i);
+		s3srv_plant(w.srv, key, "not ours");
+	}
+	s3srv_plant(w.srv, "v/aa copy", "not ours");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(put(i ? "ab" : "aa", "ours"), 0);
+		s3srv_set_page(w.srv, pages[i]);
+		assert_int_equal(list(e, 1), 1);
+		assert_string_equal(e[0].name, "aa");
+		assert_int_equal(list(e, 4), 1 + i);
+		assert_string_equal(e[i].name, i ? "ab" : "aa");
+	}
+}
+
 static void beyond_the_end(void **state)
 {
 	struct store_req r = { .op = STORE_GET, .name = "e", .off = 100 };
@@ -580,7 +604,7 @@ int main(void)
 		T(html_for_good),    T(beyond_the_end), T(skew),	 T(region),
 		T(refused),	     T(wrong_keys),	T(away),	 T(hangs),
 		T(capped),	     T(headers),	T(expired),	 T(pages),
-		T(expired_together), T(replaced),
+		T(expired_together), T(replaced),	T(strangers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

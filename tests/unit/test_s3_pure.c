@@ -480,16 +480,17 @@ static void lists(void **state)
 		ROOT_OPEN KEY("r/a") KEY("r/a") LAST,
 		ROOT_OPEN KEY("q/a") LAST,
 		ROOT_OPEN KEY("r") LAST,
+		ROOT_OPEN KEY("r/b") KEY("r/A") LAST,
 		ROOT_OPEN "<Contents><Key>r/a</Key></Contents>" LAST,
 		ROOT_OPEN "<Contents><Size>1</Size></Contents>" LAST,
 		ROOT_OPEN "<Contents><Key>r/a</Key><Size>-1</Size></Contents>" LAST,
-		ROOT_OPEN KEY("r/a") KEY("r/b") KEY("r/c") KEY("r/d") LAST,
 		ROOT_OPEN "<IsTruncated>true</IsTruncated></ListBucketResult>",
 		ROOT_OPEN "<IsTruncated>perhaps</IsTruncated></ListBucketResult>",
 		"<Error><Code>x</Code></Error>",
 	};
 	struct store_entry e[3];
 	struct store_req r = { .op = STORE_LIST, .ents = e, .max_ents = 3 };
+	char text[400];
 	struct s3_list *l = malloc(sizeof(*l));
 
 	(void)state;
@@ -504,7 +505,6 @@ static void lists(void **state)
 	s3_list_init(l, &r, "r/");
 	assert_int_equal(page(l, ROOT_OPEN KEY("r/A.txt") KEY("r/a") MORE("t&lt;1")), 0);
 	assert_string_equal(l->token, "t<1");
-	assert_int_equal(s3_list_want(l), 2);
 	assert_int_equal(page(l, ROOT_OPEN KEY("r/b")), -EBADMSG);
 	assert_int_equal(l->n, 1);
 	assert_int_equal(page(l, ROOT_OPEN KEY("r/a") LAST), -EBADMSG);
@@ -513,6 +513,24 @@ static void lists(void **state)
 	assert_string_equal(e[0].name, "a");
 	assert_string_equal(e[2].name, "b/c");
 	assert_int_equal(e[2].size, 7);
+	/* whose room ends within a page, and before what nobody may read any more */
+	s3_list_init(l, &r, "r/");
+	assert_int_equal(page(l, ROOT_OPEN KEY("r/a") KEY("r/b") KEY("r/c") KEY("r/d") MORE("t")),
+			 1);
+	assert_int_equal(l->n, 3);
+	assert_string_equal(e[2].name, "c");
+	s3_list_init(l, &r, "r/");
+	assert_int_equal(page(l, ROOT_OPEN KEY("r/a") KEY("r/b") KEY("r/c") KEY("r/d") KEY("r/d")
+					 LAST),
+			 -EBADMSG);
+	assert_int_equal(l->n, 0);
+	/* the order goes on over pages, and over keys that are not ours */
+	s3_list_init(l, &r, "r/");
+	assert_int_equal(page(l, ROOT_OPEN KEY("r/") KEY("r/A") KEY("r/B") MORE("t")), 0);
+	assert_int_equal(page(l, ROOT_OPEN KEY("r/B") LAST), -EBADMSG);
+	assert_int_equal(page(l, ROOT_OPEN KEY("r/C") KEY("r/a") LAST), 1);
+	assert_int_equal(l->n, 1);
+	assert_string_equal(e[0].name, "a");
 	/* a blank is a part of a key, which then is none of ours */
 	s3_list_init(l, &r, "r/");
 	assert_int_equal(page(l, ROOT_OPEN KEY("r/a") KEY("r/a ") KEY("r/b ") LAST), 1);
@@ -521,6 +539,19 @@ static void lists(void **state)
 	s3_list_init(l, &r, "r/");
 	assert_int_equal(page(l, ROOT_OPEN MORE("t")), 0);
 	assert_int_equal(page(l, ROOT_OPEN MORE("t")), -EBADMSG);
+	s3_list_init(l, &r, "r/");
+	for (unsigned int i = 0; i <= S3_LIST_EMPTY_MAX; i++) {
+		snprintf(text, sizeof(text), ROOT_OPEN MORE("%u"), i);
+		assert_int_equal(page(l, text), i < S3_LIST_EMPTY_MAX ? 0 : -EBADMSG);
+	}
+	/* pages full of what is not ours are no such thing */
+	s3_list_init(l, &r, "r/");
+	for (unsigned int i = 0; i < 4 * S3_LIST_EMPTY_MAX; i++) {
+		snprintf(text, sizeof(text), ROOT_OPEN KEY("r/A%04u") MORE("%u"), i, i);
+		assert_int_equal(page(l, text), 0);
+	}
+	assert_int_equal(page(l, ROOT_OPEN KEY("r/a") LAST), 1);
+	assert_int_equal(l->n, 1);
 	/* only what was asked for */
 	strcpy(r.name, "b");
 	strcpy(r.after, "ba");
@@ -533,12 +564,44 @@ static void lists(void **state)
 	free(l);
 }
 
+/* A page is asked for that has room for others' keys, and may not have more. */
+static void list_pages(void **state)
+{
+	struct store_entry e[2000];
+	struct store_req r = { .op = STORE_LIST, .ents = e };
+	struct s3_list *l = malloc(sizeof(*l));
+	char *text = malloc(200 * (S3_LIST_PAGE_MIN + 10)), *p;
+
+	(void)state;
+	assert_non_null(l);
+	assert_non_null(text);
+	for (uint32_t max = 1; max <= 2000; max++) {
+		r.max_ents = max;
+		s3_list_init(l, &r, "r/");
+		assert_int_equal(s3_list_want(l), max < 100 ? 100 : max > 1000 ? 1000 : max);
+	}
+	r.max_ents = 1;
+	for (unsigned int n = S3_LIST_PAGE_MIN; n <= S3_LIST_PAGE_MIN + 1; n++) {
+		p = text + sprintf(text, ROOT_OPEN);
+		for (unsigned int i = 0; i < n; i++)
+			p += sprintf(p, KEY("r/a%03u"), i);
+		strcpy(p, MORE("t"));
+		s3_list_init(l, &r, "r/");
+		assert_int_equal(page(l, text), n == S3_LIST_PAGE_MIN ? 1 : -EBADMSG);
+		assert_int_equal(l->n, n == S3_LIST_PAGE_MIN);
+	}
+	free(text);
+	free(l);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_urls), cmocka_unit_test(bad_urls), cmocka_unit_test(errors),
-		cmocka_unit_test(retries),   cmocka_unit_test(caps),	 cmocka_unit_test(hedges),
-		cmocka_unit_test(heads),     cmocka_unit_test(lists),
+		cmocka_unit_test(good_urls),  cmocka_unit_test(bad_urls),
+		cmocka_unit_test(errors),     cmocka_unit_test(retries),
+		cmocka_unit_test(caps),	      cmocka_unit_test(hedges),
+		cmocka_unit_test(heads),      cmocka_unit_test(lists),
+		cmocka_unit_test(list_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

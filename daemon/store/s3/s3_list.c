@@ -18,12 +18,15 @@ uint32_t s3_list_want(const struct s3_list *l)
 {
 	uint32_t left = l->req->max_ents - l->n;
 
+	if (left < S3_LIST_PAGE_MIN)
+		return S3_LIST_PAGE_MIN;
 	return left < S3_LIST_PAGE ? left : S3_LIST_PAGE;
 }
 
 /*
- * One key. What is no name of ours was put there by somebody else and is left out; a key that was
- * not asked for, or not in order, is a store that cannot be trusted with LIST.
+ * One key. What is no name of ours was put there by somebody else and is left out, and so is what
+ * there is no room for; a key that was not asked for, or not in order, is a store that cannot be
+ * trusted with LIST.
  */
 static int add(struct s3_list *l)
 {
@@ -34,15 +37,14 @@ static int add(struct s3_list *l)
 	if (!l->has_key || !l->has_size)
 		return -EBADMSG;
 	if (strncmp(l->key, l->root, strlen(l->root)) != 0 ||
-	    strncmp(name, r->name, strlen(r->name)) != 0 || strcmp(name, r->after) <= 0 ||
-	    strcmp(l->key, l->last) <= 0)
+	    strncmp(name, r->name, strlen(r->name)) != 0 ||
+	    (r->after[0] && strcmp(name, r->after) <= 0) || strcmp(l->key, l->last) <= 0 ||
+	    ++l->page_keys > s3_list_want(l))
 		return -EBADMSG;
 	strcpy(l->last, l->key);
 	l->has_key = l->has_size = false;
-	if (store_name_check(name))
+	if (store_name_check(name) || l->n + l->page_n == r->max_ents)
 		return 0;
-	if (l->n + l->page_n >= r->max_ents)
-		return -EBADMSG;
 	e = &r->ents[l->n + l->page_n++];
 	strcpy(e->name, name);
 	e->size = l->size;
@@ -94,12 +96,8 @@ int s3_list_page_begin(struct s3_list *l)
 	static const struct s3_xml_ops ops = { .exact = true, .leaf = on_leaf, .end = on_end };
 
 	s3_list_drop(l);
-	l->page_n = 0;
-	l->last[0] = '\0';
-	if (l->n) {
-		strcpy(l->last, l->root);
-		strcat(l->last, l->req->ents[l->n - 1].name);
-	}
+	l->page_n = l->page_keys = 0;
+	strcpy(l->last, l->passed);
 	l->has_key = l->has_size = l->has_more = l->truncated = false;
 	l->next[0] = '\0';
 	l->xml = s3_xml_new(&ops, l, "ListBucketResult");
@@ -118,11 +116,12 @@ int s3_list_page_end(struct s3_list *l)
 	s3_list_drop(l);
 	if (rc || !l->has_more || (l->truncated && !l->next[0]))
 		return -EBADMSG;
-	l->empty = l->page_n ? 0 : l->empty + 1;
+	l->empty = l->page_keys ? 0 : l->empty + 1;
 	l->n += l->page_n;
+	strcpy(l->passed, l->last);
 	if (!l->truncated || l->n == l->req->max_ents)
 		return 1;
-	/* a store that goes round in circles */
+	/* A store that goes round in circles. One whose keys go on cannot. */
 	if (l->empty > S3_LIST_EMPTY_MAX || !strcmp(l->next, l->token))
 		return -EBADMSG;
 	strcpy(l->token, l->next);

@@ -16,18 +16,21 @@ struct s3_xml;
 #define S3_LIST_KEY_MAX	  1025u
 #define S3_LIST_TOKEN_MAX 2048u
 #define S3_LIST_PAGE	  1000u /* the most that a page may hold */
-#define S3_LIST_EMPTY_MAX 64u /* pages one after the other that bring nothing */
+#define S3_LIST_PAGE_MIN  100u /* asked for at least: keys of others may stand before ours */
+#define S3_LIST_EMPTY_MAX 64u /* pages one after the other without any key */
 
 struct s3_list {
 	struct store_req *req;
 	const char *root; /* what stands before each name in the store: "" or "prefix/" */
 	uint32_t n; /* of req->ents, by pages that ended well */
 	char token[S3_LIST_TOKEN_MAX + 1]; /* "" = from req->after */
+	char passed[S3_LIST_KEY_MAX]; /* the last key of those pages, whoever's; "" = none */
 	uint32_t empty;
 
 	/* the page under way */
 	struct s3_xml *xml;
-	uint32_t page_n;
+	uint32_t page_n; /* of req->ents */
+	uint32_t page_keys; /* ours or not */
 	char last[S3_LIST_KEY_MAX];
 	char key[S3_LIST_KEY_MAX];
 	bool has_key, has_size, has_more;
@@ -47,7 +50,7 @@ int s3_list_page_begin(struct s3_list *l);
 /* -EBADMSG: no such document, or an order, a key or a count that cannot be. */
 int s3_list_feed(struct s3_list *l, const void *p, size_t len);
 
-/* 0: more pages are wanted; 1: that was all; -EBADMSG. */
+/* 0: more pages are wanted; 1: that was all, or all that there is room for; -EBADMSG. */
 int s3_list_page_end(struct s3_list *l);
 
 /* Gives back what a page that did not end holds. */
