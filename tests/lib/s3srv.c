@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
@@ -46,6 +47,7 @@ struct s3srv {
 	char region[40], token[128];
 	unsigned int page;
 	bool bare_416;
+	enum s3srv_keys keys;
 	struct s3srv_counts counts;
 	char last[8192];
 };
@@ -311,13 +313,33 @@ static void xml_text(FILE *f, const char *s)
 			fputs("&amp;", f);
 		else if (*s == '<')
 			fputs("&lt;", f);
+		else if ((unsigned char)*s < ' ')
+			fprintf(f, "&#x%02x;", *s);
 		else
 			fputc(*s, f);
 }
 
+static void key_text(FILE *f, const char *s, bool encode, enum s3srv_keys how)
+{
+	if (!encode || how == S3SRV_KEYS_PLAIN) {
+		xml_text(f, s);
+		return;
+	}
+	for (; *s; s++)
+		if (isalnum((unsigned char)*s) || (how == S3SRV_KEYS_MINIO && *s == '/'))
+			fputc(*s, f);
+		else if (how == S3SRV_KEYS_MINIO && *s == ' ')
+			fputc('+', f);
+		else
+			fprintf(f, "%%%02X", (unsigned char)*s);
+}
+
 static char *list(struct s3srv *s, const struct request *q, struct reply *a)
 {
-	char prefix[2048], after[2048], token[2048], max[16], *body = NULL;
+	char prefix[2048], after[2048], token[2048], max[16], how[8], *body = NULL;
+	bool encode = param(q, "encoding-type", how, sizeof(how)) && !strcmp(how, "url");
+	const char *said =
+		encode && s->keys != S3SRV_KEYS_PLAIN ? "<EncodingType>url</EncodingType>" : "";
 	unsigned long want = param(q, "max-keys", max, sizeof(max)) ? strtoul(max, NULL, 10) : 1000;
 	unsigned long n = 0;
 	size_t len = 0, i;
@@ -334,6 +356,7 @@ static char *list(struct s3srv *s, const struct request *q, struct reply *a)
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult "
 	      "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>" S3SRV_BUCKET "</Name>",
 	      f);
+	fputs(s->keys == S3SRV_KEYS_CEPH ? said : "", f);
 	for (i = s3objs_from(&s->objs, prefix); i < s->objs.nr; i++) {
 		const struct s3obj *o = &s->objs.o[i];
 
@@ -345,7 +368,7 @@ static char *list(struct s3srv *s, const struct request *q, struct reply *a)
 			break;
 		n++;
 		fputs("<Contents><Key>", f);
-		xml_text(f, o->key);
+		key_text(f, o->key, encode, s->keys);
 		fprintf(f, "</Key><Size>%zu</Size><Owner><ID>x</ID></Owner></Contents>\n", o->len);
 		strcpy(after, o->key);
 	}
@@ -356,6 +379,7 @@ static char *list(struct s3srv *s, const struct request *q, struct reply *a)
 	} else {
 		fputs("<IsTruncated>false</IsTruncated>", f);
 	}
+	fputs(s->keys == S3SRV_KEYS_MINIO ? said : "", f);
 	fprintf(f, "<KeyCount>%lu</KeyCount></ListBucketResult>", n);
 	fclose(f);
 	a->status = 200;
@@ -738,6 +762,13 @@ void s3srv_set_page(struct s3srv *s, unsigned int n)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void s3srv_set_keys(struct s3srv *s, enum s3srv_keys how)
+{
+	pthread_mutex_lock(&s->lock);
+	s->keys = how;
+	pthread_mutex_unlock(&s->lock);
+}
+
 void s3srv_set_bare_416(struct s3srv *s, bool bare)
 {
 	pthread_mutex_lock(&s->lock);
@@ -749,6 +780,13 @@ void s3srv_plant(struct s3srv *s, const char *key, const char *text)
 {
 	pthread_mutex_lock(&s->lock);
 	s3objs_put(&s->objs, key, text, strlen(text));
+	pthread_mutex_unlock(&s->lock);
+}
+
+void s3srv_unplant(struct s3srv *s, const char *key)
+{
+	pthread_mutex_lock(&s->lock);
+	s3objs_delete(&s->objs, key);
 	pthread_mutex_unlock(&s->lock);
 }
 

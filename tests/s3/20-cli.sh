@@ -27,6 +27,20 @@ zerofs key add --key-file "$key" --new-key-file "$ZT_TMP/other" "s3://cli/vol?$a
 zerofs key list --key-file "$ZT_TMP/other" "s3://cli/vol?$at" > "$ZT_TMP/out" || fail "the key that was added opens nothing"
 before=$(keys cli)
 
+# Others' objects among those of a volume: more than a page, with characters that XML cannot carry, also where a page ends.
+(cd tests/s3 && $python - "$ZT_S3" <<'P'
+import sys
+from s3req import S3
+s = S3(sys.argv[1])
+for folder in "", "keys/", "head/":
+    for name in ["", *(f"A\x01{i:03}" for i in range(120))]:
+        assert s.request("PUT", f"/cli/vol/{folder}{name}", body=b"x")[0] == 200
+P
+)
+zerofs key list --key-file "$key" "s3://cli/vol?$at" | grep -q key-file || fail "key list among others' objects"
+refused 1 'already' zerofs format --size 1G --key-file "$key" "s3://cli/vol?$at"
+before=$(keys cli)
+
 # format PATTERN URL: is refused so.
 format() { refused 1 "$1" zerofs format --size 1G --key-file "$key" "$2"; }
 refused 2 'plain http' zerofs format --size 1G --key-file "$key" "s3://cli/new?endpoint=$ZT_S3"

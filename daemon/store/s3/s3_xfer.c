@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "store/s3/s3_xfer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -203,19 +204,19 @@ static int hash_body(struct s3_xfer_job *job, bool tls)
 static void ask_list(struct s3_msg *m, const struct s3_list *l, char *prefix, char *after,
 		     char *max)
 {
-	const struct store_req *r = l->req;
+	const char *from, *token;
 
 	sprintf(max, "%u", s3_list_want(l));
-	sprintf(prefix, "%s%s", l->root, r->name);
+	sprintf(prefix, "%s%s", l->root, l->req->name);
+	s3_list_from(l, after, &from, &token);
 	m->query[m->nr_query++] = (struct s3_msg_query){ "list-type", "2" };
+	m->query[m->nr_query++] = (struct s3_msg_query){ "encoding-type", "url" };
 	m->query[m->nr_query++] = (struct s3_msg_query){ "max-keys", max };
 	m->query[m->nr_query++] = (struct s3_msg_query){ "prefix", prefix };
-	if (l->token[0]) {
-		m->query[m->nr_query++] = (struct s3_msg_query){ "continuation-token", l->token };
-	} else if (r->after[0]) {
-		sprintf(after, "%s%s", l->root, r->after);
-		m->query[m->nr_query++] = (struct s3_msg_query){ "start-after", after };
-	}
+	if (token)
+		m->query[m->nr_query++] = (struct s3_msg_query){ "continuation-token", token };
+	if (from)
+		m->query[m->nr_query++] = (struct s3_msg_query){ "start-after", from };
 }
 
 static int build(struct s3_xfer *x)
@@ -226,7 +227,9 @@ static int build(struct s3_xfer *x)
 		[STORE_LIST] = "GET",
 		[STORE_DELETE] = "DELETE",
 	};
-	char key[S3_OPTS_PREFIX_MAX + 2 + STORE_NAME_MAX], after[sizeof(key)], range[64], max[16];
+	char key[S3_LIST_KEY_MAX], after[S3_LIST_KEY_MAX], range[64], max[16];
+
+	static_assert(sizeof(key) >= S3_OPTS_PREFIX_MAX + 2 + STORE_NAME_MAX, "a key fits");
 	const struct store_req *r = x->job->req;
 	struct s3_msg m = {
 		.o = &x->shared->o,

@@ -9,6 +9,7 @@
 
 #define DEPTH	 8u
 #define ELEM_MAX 48u
+#define REF_MAX	 12u
 
 struct s3_xml {
 	XML_Parser p;
@@ -19,6 +20,8 @@ struct s3_xml {
 	bool leaf; /* the innermost open element has no element in it so far */
 	unsigned int depth;
 	char name[DEPTH][ELEM_MAX];
+	char ref[REF_MAX]; /* a character's number that has not ended, from its '&' on */
+	size_t ref_len;
 	size_t len;
 	char text[S3_XML_TEXT + 1];
 };
@@ -123,15 +126,91 @@ struct s3_xml *s3_xml_new(const struct s3_xml_ops *ops, void *ctx, const char *r
 	return x;
 }
 
+/* ---- what XML has no characters for -------------------------------------------------------- */
+
+static bool control(unsigned long c)
+{
+	return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
+}
+
+static void parse(struct s3_xml *x, const char *p, size_t len)
+{
+	if (len && !x->bad && XML_Parse(x->p, p, (int)len, 0) != XML_STATUS_OK)
+		x->bad = true;
+}
+
+/* "&#x1" of "&#x1;" is there: the number of a control character? */
+static bool control_ref(const struct s3_xml *x)
+{
+	char num[REF_MAX + 1], *end;
+	int base = 10;
+	size_t at = 2;
+	unsigned long c;
+
+	if (x->ref_len < 3 || x->ref[1] != '#')
+		return false;
+	memcpy(num, x->ref, x->ref_len);
+	num[x->ref_len] = '\0';
+	if (num[2] == 'x') {
+		base = 16;
+		at = 3;
+	}
+	if (!strchr("0123456789abcdefABCDEF", num[at]) || !num[at])
+		return false;
+	c = strtoul(num + at, &end, base);
+	return !*end && control(c);
+}
+
+static void end_ref(struct s3_xml *x, const char *p, size_t len)
+{
+	size_t n = x->ref_len;
+
+	x->ref_len = 0;
+	parse(x, p ? p : x->ref, p ? len : n);
+}
+
+/* Hands on what came, in runs between characters that are lost. */
+static void filter(struct s3_xml *x, const char *p, size_t len)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = p[i];
+
+		if (x->ref_len && c == ';' && control_ref(x)) {
+			end_ref(x, S3_XML_LOST, strlen(S3_XML_LOST));
+			from = i + 1;
+		} else if (x->ref_len && x->ref_len < REF_MAX && c != '&' && c != ';' &&
+			   !control((unsigned char)c)) {
+			x->ref[x->ref_len++] = c;
+			from = i + 1;
+			continue;
+		} else if (x->ref_len) {
+			end_ref(x, NULL, 0);
+		}
+		if (c == '&' || control((unsigned char)c)) {
+			parse(x, p + from, i - from);
+			from = i + 1;
+		}
+		if (c == '&')
+			x->ref[x->ref_len++] = c;
+		else if (control((unsigned char)c))
+			parse(x, S3_XML_LOST, strlen(S3_XML_LOST));
+	}
+	parse(x, p + from, len - from);
+}
+
 int s3_xml_feed(struct s3_xml *x, const void *p, size_t len)
 {
-	if (x->bad || len > INT_MAX || XML_Parse(x->p, p, (int)len, 0) != XML_STATUS_OK || x->bad)
+	if (len > INT_MAX)
 		x->bad = true;
+	filter(x, p, len);
 	return x->bad ? -EBADMSG : 0;
 }
 
 int s3_xml_end(struct s3_xml *x)
 {
+	end_ref(x, NULL, 0);
 	if (x->bad || XML_Parse(x->p, "", 0, 1) != XML_STATUS_OK)
 		x->bad = true;
 	return x->bad ? -EBADMSG : 0;

@@ -2,6 +2,8 @@
 /*
  * XML that comes in pieces: calls back with each leaf's text. A document type (and with it every
  * entity of its own) is refused, as are texts above S3_XML_TEXT and nesting above a few levels.
+ * Control characters, which XML 1.0 has no way to write, are written by stores all the same where
+ * a key has one: each becomes S3_XML_LOST.
  */
 #ifndef S3_S3_XML_H
 #define S3_S3_XML_H
@@ -9,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define S3_XML_TEXT 2048u
+#define S3_XML_TEXT 3072u /* a key of 1024 bytes, percent-encoded */
+#define S3_XML_LOST "\xef\xbf\xbd" /* U+FFFD */
 
 struct s3_xml;
 
