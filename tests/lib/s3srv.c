@@ -525,10 +525,10 @@ static bool carry_out(struct s3srv *s, const struct request *q, struct reply *a,
 	return ok;
 }
 
-static void html(struct reply *a, unsigned int status)
+static void html(struct reply *a, unsigned int status, bool said)
 {
 	a->status = status;
-	strcpy(a->headers, "Content-Type: text/html\r\n");
+	strcpy(a->headers, said ? "Content-Type: text/html\r\n" : "");
 	strcpy(a->text, "<!DOCTYPE html><html><head><title>Log in</title></head><body><p>Welcome"
 			"<br>to this hotel</body></html>");
 	set_body(a, a->text, strlen(a->text));
@@ -591,8 +591,8 @@ static bool serve_one(struct s3srv *s, int fd)
 	}
 	if (ruled && r.act == S3SRV_STATUS)
 		error(a, r.status, r.code, "");
-	else if (ruled && r.act == S3SRV_HTML)
-		html(a, r.status);
+	else if (ruled && (r.act == S3SRV_HTML || r.act == S3SRV_PAGE))
+		html(a, r.status, r.act == S3SRV_HTML);
 	else
 		carry_out(s, q, a, &body);
 	if (ruled && r.act == S3SRV_LATE_STATUS)

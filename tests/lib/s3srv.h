@@ -29,6 +29,7 @@ enum s3srv_act {
 	S3SRV_RESET,	/* cuts the connection; nothing is done */
 	S3SRV_LATE_RESET, /* ... after it has been done */
 	S3SRV_HTML,	/* answers @status with a page of HTML */
+	S3SRV_PAGE,	/* ... with the same, and does not say that it is one */
 	S3SRV_SHORT,	/* sends half of what Content-Length says, and closes */
 	S3SRV_LESS,	/* GET: a whole, consistent answer of less than the range */
 	S3SRV_SHIFTED,	/* GET: the right number of bytes of the wrong range */

@@ -278,7 +278,7 @@ static void pages(void **state)
 	s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_PUT | S3SRV_DELETE,
 						.act = S3SRV_HTML,
 						.status = 200,
-						.header = "ETag: \"5f3a-61\"" });
+						.header = "ETag: \"5f3a-66\"" });
 	assert_int_equal(put("p", "not kept"), -EIO);
 	assert_int_equal(del("p"), -EIO);
 	s3srv_clear(w.srv);
@@ -286,6 +286,37 @@ static void pages(void **state)
 	/* and one without, shorter than what was asked for */
 	rule(S3SRV_GET, 0, S3SRV_HTML, 200, "");
 	assert_int_equal(get("p", 0, buf, 400), -EIO);
+	/* as a file would come that is no longer than what was asked for, of whatever kind */
+	for (int i = 0; i < 2; i++) {
+		s3srv_clear(w.srv);
+		s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_GET,
+							.act = i ? S3SRV_PAGE : S3SRV_HTML,
+							.status = 200,
+							.header = "ETag: \"5f3a-66\"" });
+		assert_int_equal(get("p", 0, buf, 400), -EIO);
+		assert_non_null(strstr(why(), i ? "not the range" : "HTML"));
+	}
+	/* a web server's file, in part */
+	s3srv_clear(w.srv);
+	s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_GET,
+						.act = S3SRV_HTML,
+						.status = 206,
+						.header = "Content-Range: bytes 0-101/102" });
+	assert_int_equal(get("p", 0, buf, 400), -EIO);
+	assert_non_null(strstr(why(), "HTML"));
+	/* who does not look at ranges, and is S3 */
+	s3srv_clear(w.srv);
+	s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_GET,
+						.act = S3SRV_PAGE,
+						.status = 200,
+						.header = "ETag: \"1\"\r\nx-amz-request-id: 1" });
+	assert_int_equal(get("p", 0, buf, 400), 102);
+	assert_int_equal(get("p", 1, buf, 400), -EIO);
+	assert_int_equal(get("p", 0, buf, 101), -EIO);
+	s3srv_clear(w.srv);
+	rule(S3SRV_LIST, 0, S3SRV_HTML, 403, "");
+	assert_int_equal(list((struct store_entry[4]){ 0 }, 4), -EACCES);
+	assert_non_null(strstr(why(), "403 with a page of HTML"));
 }
 
 /* Others' objects among ours, more than pages, do not hide them. */

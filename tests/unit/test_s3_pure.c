@@ -396,6 +396,10 @@ static void heads(void **state)
 		{ "HTTP/1.1 206 OK\nContent-Length: 10", -EBADMSG, 0, 0 },
 		{ "HTTP/1.1 200 OK\nContent-Length: 10", -EBADMSG, 0, 0 },
 		{ "HTTP/1.1 204 OK\nContent-Range: bytes 5-14/100", -EBADMSG, 0, 0 },
+		{ "HTTP/1.1 206 OK\nContent-Range: bytes 5-14/100\nContent-Type: binary/text", 0,
+		  10, 100 },
+		{ "HTTP/1.1 206 OK\nContent-Range: bytes 5-14/100\nContent-Type: text/html",
+		  -EBADMSG, 0, 0 },
 		/* a proxy's own head before it does not count */
 		{ "HTTP/1.1 100 Continue\nContent-Range: bytes 0-1/2\nHTTP/1.1 206 OK\n"
 		  "Content-Range: bytes 5-14/100",
@@ -430,9 +434,14 @@ static void heads(void **state)
 	/* a page, for all one knows */
 	assert_int_equal(s3_answer_get(&a, 0, 10, &expect, &size), -EBADMSG);
 	s3_answer_header(&a, "ETag: \"1\"\r\n", 11);
+	assert_int_equal(s3_answer_get(&a, 0, 10, &expect, &size), -EBADMSG);
+	s3_answer_header(&a, "X-Amz-Request-Id: 1\r\n", 21);
 	assert_int_equal(s3_answer_get(&a, 0, 10, &expect, &size), 0);
 	assert_int_equal(size, 10);
 	assert_int_equal(s3_answer_get(&a, 0, 9, &expect, &size), -EBADMSG);
+	assert_int_equal(s3_answer_get(&a, 1, 10, &expect, &size), -EBADMSG);
+	s3_answer_header(&a, "content-type: Text/HTML; charset=x", 34);
+	assert_int_equal(s3_answer_get(&a, 0, 10, &expect, &size), -EBADMSG);
 	s3_answer_header(&a, "Date: Sun, 06 Nov 1994 08:49:37 GMT", 35);
 	assert_int_equal(a.date, 784111777);
 	s3_answer_header(&a, "x-amz-bucket-region: eu/../x", 28);

@@ -62,12 +62,16 @@ static void field(struct s3_answer *a, const char *name, char *v)
 {
 	uint64_t n;
 
+	a->amz = a->amz || !strncasecmp(name, "x-amz-", 6);
 	if (!strcasecmp(name, "content-length")) {
 		a->length = parse_u64(v, 0, INT64_MAX, &n) ? -1 : (int64_t)n;
 	} else if (!strcasecmp(name, "content-range")) {
 		content_range(a, v);
 	} else if (!strcasecmp(name, "etag")) {
 		a->etag = *v;
+	} else if (!strcasecmp(name, "content-type")) {
+		a->html = !strncasecmp(v, "text/html", 9) ||
+			  !strncasecmp(v, "application/xhtml", 17);
 	} else if (!strcasecmp(name, "date")) {
 		time_t t = curl_getdate(v, NULL);
 
@@ -164,14 +168,15 @@ int s3_answer_get(const struct s3_answer *a, uint64_t off, uint64_t len, uint64_
 {
 	uint64_t end;
 
-	if (a->range_bad || a->sized)
+	if (a->range_bad || a->sized || a->html)
 		return -EBADMSG;
 	if (a->status == 200 && !a->ranged) {
 		/*
 		 * The range was not looked at; that is all the same if it was the whole object.
-		 * What has no ETag is somebody's page.
+		 * Web servers send ETags too: without a header that S3 alone has it is somebody's
+		 * page.
 		 */
-		if (!a->etag || off || a->length < 0 || (uint64_t)a->length > len)
+		if (!a->etag || !a->amz || off || a->length < 0 || (uint64_t)a->length > len)
 			return -EBADMSG;
 		*expect = *size = (uint64_t)a->length;
 		return 0;

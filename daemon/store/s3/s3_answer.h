@@ -17,6 +17,8 @@ struct s3_answer {
 	bool range_bad;		/* it was there and is neither */
 	uint64_t from, to, total;
 	bool etag;
+	bool amz;		/* x-amz-request-id, or another header of S3's own */
+	bool html;		/* Content-Type: no object of ours, and no answer of S3 */
 	int64_t date;		/* seconds since the epoch, 0 = none */
 	uint64_t after_us;	/* how long the store wants to be left alone, 0 = not said */
 	char region[33];	/* the bucket's, "" = not said */

@@ -24,6 +24,10 @@
 #define UPLOAD_BUFFER	2097152L
 #define DOWNLOAD_BUFFER 524288L
 
+#define NO_S3		"no list in XML and no object: is this S3?"
+#define NO_LIST		"the answer is no list in XML: is this S3?"
+#define NO_STORE	"the answer is not that of an S3 store"
+
 /* ---- what curl asks for ------------------------------------------------------------------ */
 
 static uint64_t now(const struct s3_xfer *x)
@@ -101,6 +105,12 @@ static bool good(const struct s3_xfer *x)
 	return x->a.status >= 200 && x->a.status < 300;
 }
 
+/* What to say of an answer that is not @what: a page is the likeliest. */
+static const char *not_that(const struct s3_xfer *x, const char *what)
+{
+	return x->a.html ? "the answer is a page of HTML, " NO_S3 : what;
+}
+
 /* The head of a GET's answer, once. */
 static int check_get(struct s3_xfer *x)
 {
@@ -110,7 +120,7 @@ static int check_get(struct s3_xfer *x)
 	if (x->checked)
 		return 0;
 	if (s3_answer_get(&x->a, off, len, &x->expect, &x->size)) {
-		x->bad = "the answer is not the range that was asked for";
+		x->bad = not_that(x, "the answer is not the range that was asked for");
 		return -EBADMSG;
 	}
 	x->checked = true;
@@ -151,11 +161,11 @@ static size_t on_write(char *p, size_t size, size_t nmemb, void *ctx)
 	case STORE_LIST:
 		rc = s3_list_feed(x->job->list, p, n);
 		if (rc)
-			x->bad = "the answer is no list in XML: is this S3?";
+			x->bad = not_that(x, NO_LIST);
 		break;
 	default:
 		/* A store says nothing there; a page may even have an ETag. */
-		x->bad = "the answer is not that of an S3 store";
+		x->bad = not_that(x, NO_STORE);
 		rc = -EBADMSG;
 	}
 	return rc ? 0 : n;
@@ -432,7 +442,7 @@ static void judge_good(struct s3_xfer *x, struct s3_xfer_verdict *v)
 		if (x->a.status == 200 && x->a.etag)
 			done(v, 0);
 		else
-			nonsense(x, v, "the answer is not that of an S3 store");
+			nonsense(x, v, not_that(x, NO_STORE));
 		break;
 	case STORE_GET:
 		judge_get(x, v);
@@ -440,7 +450,7 @@ static void judge_good(struct s3_xfer *x, struct s3_xfer_verdict *v)
 	case STORE_LIST:
 		rc = x->a.status == 200 ? s3_list_page_end(x->job->list) : -EBADMSG;
 		if (rc < 0) {
-			nonsense(x, v, "the answer is no list in XML: is this S3?");
+			nonsense(x, v, not_that(x, NO_LIST));
 			break;
 		}
 		v->more = !rc;
@@ -450,7 +460,7 @@ static void judge_good(struct s3_xfer *x, struct s3_xfer_verdict *v)
 		if (x->a.status == 204 || x->a.status == 200)
 			done(v, 0);
 		else
-			nonsense(x, v, "the answer is not that of an S3 store");
+			nonsense(x, v, not_that(x, NO_STORE));
 	}
 }
 
@@ -490,7 +500,10 @@ static void judge_bad(struct s3_xfer *x, struct s3_xfer_verdict *v)
 	}
 	advice = s3_error_advice(x->a.status, x->a.code);
 	s3_shared_say(x->shared, "s3://%s: %s: %u %s%s%.120s%s%s", x->shared->o.bucket, op_name(x),
-		      x->a.status, x->a.code[0] ? x->a.code : "without a reason that S3 knows",
+		      x->a.status,
+		      x->a.code[0] ? x->a.code :
+		      x->a.html	   ? "with a page of HTML: is this S3?" :
+				     "without a reason that S3 knows",
 		      x->a.message[0] ? ": " : "", x->a.message, advice ? "; " : "",
 		      advice ? advice : "");
 }
