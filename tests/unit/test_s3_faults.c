@@ -441,6 +441,45 @@ static void region(void **state)
 	assert_non_null(strstr(why(), "ap-south-7"));
 }
 
+/* A redirect without another region may be anybody's, and pass. */
+static void redirects(void **state)
+{
+	static const unsigned int status[] = { 301, 302, 307, 308 };
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		struct s3srv_counts before = s3srv_counts(w.srv);
+
+		s3srv_clear(w.srv);
+		s3srv_rule(w.srv, &(struct s3srv_rule){
+					  .ops = S3SRV_PUT,
+					  .times = 1,
+					  .act = i % 2 ? S3SRV_HTML : S3SRV_STATUS,
+					  .status = status[i / 2],
+					  .code = "",
+					  .header = i % 2 ? "Location: http://login/?x" :
+							    "x-amz-bucket-region: us-east-1" });
+		snprintf(name, sizeof(name), "r/%d", i);
+		assert_int_equal(put(name, "x"), 0);
+		assert_int_equal(s3srv_counts(w.srv).puts - before.puts, 2);
+	}
+	/* all the time: it does not get better, and is not final either */
+	s3srv_clear(w.srv);
+	s3srv_rule(w.srv, &(struct s3srv_rule){ .ops = S3SRV_ANY,
+						.act = S3SRV_HTML,
+						.status = 302,
+						.header = "Location: https://login.example/?x" });
+	assert_int_equal(put("r", "x"), -EIO);
+	assert_non_null(strstr(why(), "PUT: 302 (a redirect that S3 does not give) to "
+				      "https://login.example"));
+	/* S3's own, for good */
+	s3srv_clear(w.srv);
+	rule(S3SRV_ANY, 0, S3SRV_STATUS, 301, "PermanentRedirect");
+	assert_int_equal(put("r", "x"), -EACCES);
+	assert_non_null(strstr(why(), "correct endpoint= or region="));
+}
+
 /* ---- what nothing helps ------------------------------------------------------------------ */
 
 static void refused(void **state)
@@ -683,6 +722,7 @@ int main(void)
 		T(refused),	     T(wrong_keys),	T(away),	 T(hangs),
 		T(capped),	     T(headers),	T(expired),	 T(pages),
 		T(expired_together), T(replaced),	T(strangers),	 T(odd_keys),
+		T(redirects),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,10 +186,6 @@ static void errors(void **state)
 		{ STORE_GET, false, 400, "ExpiredTokenException", S3_ERROR_CREDS, -EACCES },
 		{ STORE_GET, false, 400, "InvalidToken", S3_ERROR_CREDS, -EACCES },
 		{ STORE_GET, false, 403, "InvalidAccessKeyId", S3_ERROR_CREDS, -EACCES },
-		{ STORE_GET, false, 301, "PermanentRedirect", S3_ERROR_REGION, -EACCES },
-		{ STORE_GET, false, 301, "", S3_ERROR_REGION, -EACCES },
-		{ STORE_GET, false, 307, "", S3_ERROR_REGION, -EACCES },
-		{ STORE_GET, false, 400, "AuthorizationHeaderMalformed", S3_ERROR_REGION, -EACCES },
 		/* nothing helps */
 		{ STORE_GET, false, 403, "AccessDenied", S3_ERROR_FAIL, -EACCES },
 		{ STORE_GET, false, 403, "", S3_ERROR_FAIL, -EACCES },
@@ -203,13 +199,40 @@ static void errors(void **state)
 		{ STORE_GET, false, 100, "", S3_ERROR_RETRY, -EIO },
 		{ STORE_GET, false, 999, "", S3_ERROR_RETRY, -EIO },
 	};
+	/* with another region, and without one */
+	static const struct {
+		unsigned int status;
+		const char *code;
+		enum s3_error_act act;
+	} moved[] = {
+		{ 301, "PermanentRedirect", S3_ERROR_FAIL },
+		{ 301, "", S3_ERROR_RETRY },
+		{ 302, "", S3_ERROR_RETRY },
+		{ 307, "", S3_ERROR_RETRY },
+		{ 307, "TemporaryRedirect", S3_ERROR_RETRY },
+		{ 308, "", S3_ERROR_RETRY },
+		{ 400, "AuthorizationHeaderMalformed", S3_ERROR_FAIL },
+	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		struct s3_error e = s3_error_http(t[i].op, t[i].create, t[i].status, t[i].code);
+	for (size_t i = 0; i < 2 * sizeof(t) / sizeof(t[0]); i++) {
+		size_t k = i / 2;
+		/* a region that is named makes no difference there */
+		struct s3_error e =
+			s3_error_http(t[k].op, t[k].create, t[k].status, t[k].code, i % 2);
 
-		if (e.act != t[i].act || e.err != t[i].err)
-			fail_msg("%u %s: act %d err %d", t[i].status, t[i].code, e.act, e.err);
+		if (e.act != t[k].act || e.err != t[k].err)
+			fail_msg("%u %s: act %d err %d", t[k].status, t[k].code, e.act, e.err);
+	}
+	for (size_t i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
+		struct s3_error e =
+			s3_error_http(STORE_GET, false, moved[i].status, moved[i].code, true);
+
+		assert_int_equal(e.act, S3_ERROR_REGION);
+		assert_int_equal(e.err, -EACCES);
+		e = s3_error_http(STORE_GET, false, moved[i].status, moved[i].code, false);
+		assert_int_equal(e.act, moved[i].act);
+		assert_int_equal(e.err, moved[i].act == S3_ERROR_FAIL ? -EACCES : -EIO);
 	}
 	assert_int_equal(s3_error_curl(CURLE_RECV_ERROR).act, S3_ERROR_RETRY);
 	assert_int_equal(s3_error_curl(CURLE_OPERATION_TIMEDOUT).err, -ETIMEDOUT);
@@ -407,6 +430,13 @@ static void heads(void **state)
 		{ "HTTP/1.1 206 OK\nContent-Range: bytes 5-14/100\nContent-Range: bytes 5-14/200",
 		  -EBADMSG, 0, 0 },
 	};
+	static const char *const places[][2] = {
+		{ "https://login.example:8443/in?token=hunter2", "https://login.example:8443" },
+		{ "http://h?x", "http://h" },
+		{ "http://user:hunter2@h/", "" },
+		{ "/login?from=http://x", "" },
+		{ "https://a\x1b[31m/", "https://a" },
+	};
 	struct s3_answer a;
 	uint64_t expect, size;
 
@@ -448,6 +478,13 @@ static void heads(void **state)
 	assert_string_equal(a.region, "");
 	s3_answer_header(&a, "x-amz-bucket-region: eu-west-3", 30);
 	assert_string_equal(a.region, "eu-west-3");
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		char line[200];
+
+		snprintf(line, sizeof(line), "Location: %s", places[i][0]);
+		s3_answer_header(&a, line, strlen(line));
+		assert_string_equal(a.place, places[i][1]);
+	}
 }
 
 /* ---- LIST -------------------------------------------------------------------------------- */

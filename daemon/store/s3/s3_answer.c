@@ -26,6 +26,15 @@ void s3_answer_free(struct s3_answer *a)
 	a->xml = NULL;
 }
 
+static void copy_printable(char *out, size_t room, const char *s)
+{
+	size_t k = 0;
+
+	for (; *s && k + 1 < room; s++)
+		out[k++] = *s >= ' ' && *s <= '~' ? *s : '?';
+	out[k] = '\0';
+}
+
 /* ---- the head ---------------------------------------------------------------------------- */
 
 static void content_range(struct s3_answer *a, char *v)
@@ -58,6 +67,19 @@ static void content_range(struct s3_answer *a, char *v)
 	a->range_bad = false;
 }
 
+/* A path and a query may have secrets in them, and what stands before an '@'. */
+static void location(struct s3_answer *a, const char *v)
+{
+	size_t scheme, host;
+
+	copy_printable(a->place, sizeof(a->place), v);
+	scheme = strspn(a->place, "htps");
+	host = strncmp(a->place + scheme, "://", 3) != 0 ?
+		       0 :
+		       scheme + 3 + strcspn(a->place + scheme + 3, "/?#@");
+	a->place[a->place[host] == '@' ? 0 : host] = '\0';
+}
+
 static void field(struct s3_answer *a, const char *name, char *v)
 {
 	uint64_t n;
@@ -76,6 +98,8 @@ static void field(struct s3_answer *a, const char *name, char *v)
 		time_t t = curl_getdate(v, NULL);
 
 		a->date = t > 0 ? (int64_t)t : 0;
+	} else if (!strcasecmp(name, "location")) {
+		location(a, v);
 	} else if (!strcasecmp(name, "x-amz-bucket-region")) {
 		if (s3_opts_region_ok(v))
 			strcpy(a->region, v);
@@ -118,15 +142,6 @@ void s3_answer_header(struct s3_answer *a, const char *line, size_t len)
 
 /* ---- an error's body --------------------------------------------------------------------- */
 
-static void copy_printable(char *out, size_t room, const char *s)
-{
-	size_t k = 0;
-
-	for (; *s && k + 1 < room; s++)
-		out[k++] = *s >= ' ' && *s <= '~' ? *s : '?';
-	out[k] = '\0';
-}
-
 static int on_leaf(void *ctx, const char *parent, const char *name, const char *text)
 {
 	struct s3_answer *a = ctx;
@@ -137,6 +152,8 @@ static int on_leaf(void *ctx, const char *parent, const char *name, const char *
 		copy_printable(a->code, sizeof(a->code), text);
 	else if (!strcmp(name, "Message"))
 		copy_printable(a->message, sizeof(a->message), text);
+	else if (!strcmp(name, "Endpoint"))
+		copy_printable(a->place, sizeof(a->place), text);
 	else if (!strcmp(name, "Region") && s3_opts_region_ok(text))
 		strcpy(a->region, text);
 	return 0;

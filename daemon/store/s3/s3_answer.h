@@ -22,6 +22,7 @@ struct s3_answer {
 	int64_t date;		/* seconds since the epoch, 0 = none */
 	uint64_t after_us;	/* how long the store wants to be left alone, 0 = not said */
 	char region[33];	/* the bucket's, "" = not said */
+	char place[100];	/* where a redirect leads: scheme and host, "" = not said */
 	char code[64];		/* of an error's body, "" = it had none */
 	char message[200];	/* printable ASCII */
 	struct s3_xml *xml;

@@ -13,6 +13,7 @@
 #define OP(op)	  (1u << (op))
 #define ANY_OP	  (~0u)
 #define CREATE_OP (1u << STORE_NR_OPS)
+#define MOVED_OP  (2u << STORE_NR_OPS)
 
 /* The first row that matches counts. Status 0: any. Code NULL: any or none; a '*' ends a prefix. */
 static const struct row {
@@ -33,13 +34,16 @@ static const struct row {
 	{ 0, "InvalidToken", ANY_OP, S3_ERROR_CREDS, -EACCES },
 	{ 0, "TokenRefreshRequired", ANY_OP, S3_ERROR_CREDS, -EACCES },
 	{ 0, "InvalidAccessKeyId", ANY_OP, S3_ERROR_CREDS, -EACCES },
-	{ 400, "AuthorizationHeaderMalformed", ANY_OP, S3_ERROR_REGION, -EACCES },
-	{ 0, "PermanentRedirect", ANY_OP, S3_ERROR_REGION, -EACCES },
-	{ 0, "TemporaryRedirect", ANY_OP, S3_ERROR_REGION, -EACCES },
-	{ 301, NULL, ANY_OP, S3_ERROR_REGION, -EACCES },
-	{ 302, NULL, ANY_OP, S3_ERROR_REGION, -EACCES },
-	{ 307, NULL, ANY_OP, S3_ERROR_REGION, -EACCES },
-	{ 308, NULL, ANY_OP, S3_ERROR_REGION, -EACCES },
+	/* A redirect that names no region is anybody's, a portal's too. S3's own that lasts is final. */
+	{ 400, "AuthorizationHeaderMalformed", MOVED_OP, S3_ERROR_REGION, -EACCES },
+	{ 0, "PermanentRedirect", MOVED_OP, S3_ERROR_REGION, -EACCES },
+	{ 0, "TemporaryRedirect", MOVED_OP, S3_ERROR_REGION, -EACCES },
+	{ 301, NULL, MOVED_OP, S3_ERROR_REGION, -EACCES },
+	{ 302, NULL, MOVED_OP, S3_ERROR_REGION, -EACCES },
+	{ 307, NULL, MOVED_OP, S3_ERROR_REGION, -EACCES },
+	{ 308, NULL, MOVED_OP, S3_ERROR_REGION, -EACCES },
+	{ 0, "PermanentRedirect", ANY_OP, S3_ERROR_FAIL, -EACCES },
+	{ 0, "TemporaryRedirect", ANY_OP, S3_ERROR_RETRY, -EIO },
 
 	{ 0, "SlowDown*", ANY_OP, S3_ERROR_THROTTLED, -EIO },
 	{ 0, "Throttl*", ANY_OP, S3_ERROR_THROTTLED, -EIO },
@@ -84,9 +88,11 @@ static bool code_matches(const char *pattern, const char *code)
 	return !strcmp(pattern, code);
 }
 
-struct s3_error s3_error_http(enum store_op op, bool create, unsigned int status, const char *code)
+struct s3_error s3_error_http(enum store_op op, bool create, unsigned int status, const char *code,
+			      bool elsewhere)
 {
-	unsigned int ops = OP(op) | (op == STORE_PUT && create ? CREATE_OP : 0);
+	unsigned int ops = OP(op) | (op == STORE_PUT && create ? CREATE_OP : 0) |
+			   (elsewhere ? MOVED_OP : 0);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct row *r = &rows[i];
@@ -157,6 +163,7 @@ const char *s3_error_advice(unsigned int status, const char *code)
 		{ "AccessDenied", "allow these keys s3:GetObject, PutObject, DeleteObject and "
 				  "ListBucket on the bucket" },
 		{ "AllAccessDisabled", "the bucket's owner has to enable access" },
+		{ "PermanentRedirect", "correct endpoint= or region= in the URL" },
 		{ "NoSuchBucket", "make the bucket, or correct its name or the endpoint" },
 		{ "InvalidAccessKeyId", "the store does not know this access key" },
 		{ "SignatureDoesNotMatch", "the secret key is wrong, or something on the way "

@@ -251,11 +251,10 @@ static bool set_right(struct s3_io *io, struct call *c, struct s3_xfer *x, enum 
 		moved = x->a.status < 400;
 		if (s3_shared_set_region(io->shared, x->region, x->a.region, moved))
 			return true;
-		if (x->a.region[0])
-			s3_shared_say(io->shared,
-				      "s3://%s: the bucket is in region %s; put region=%s and that "
-				      "region's endpoint into the URL",
-				      io->shared->o.bucket, x->a.region, x->a.region);
+		s3_shared_say(io->shared,
+			      "s3://%s: the bucket is in region %s; put region=%s and that "
+			      "region's endpoint into the URL",
+			      io->shared->o.bucket, x->a.region, x->a.region);
 		return false;
 	case S3_ERROR_RANGE:
 		c->job.sizing = true;

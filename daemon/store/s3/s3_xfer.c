@@ -483,13 +483,23 @@ static void judge_range(struct s3_xfer *x, struct s3_xfer_verdict *v)
 	}
 }
 
+static const char *reason(const struct s3_xfer *x)
+{
+	if (x->a.code[0])
+		return x->a.code;
+	if (x->a.status >= 300 && x->a.status < 400)
+		return "(a redirect that S3 does not give)";
+	return x->a.html ? "with a page of HTML: is this S3?" : "without a reason that S3 knows";
+}
+
 static void judge_bad(struct s3_xfer *x, struct s3_xfer_verdict *v)
 {
 	const struct store_req *r = x->job->req;
 	const char *advice;
 
 	s3_answer_end(&x->a);
-	v->e = s3_error_http(r->op, !r->replace, x->a.status, x->a.code);
+	v->e = s3_error_http(r->op, !r->replace, x->a.status, x->a.code,
+			     x->a.region[0] && strcmp(x->a.region, x->region) != 0);
 	if (v->e.act == S3_ERROR_ANSWER) {
 		done(v, v->e.err);
 		return;
@@ -499,11 +509,8 @@ static void judge_bad(struct s3_xfer *x, struct s3_xfer_verdict *v)
 		return;
 	}
 	advice = s3_error_advice(x->a.status, x->a.code);
-	s3_shared_say(x->shared, "s3://%s: %s: %u %s%s%.120s%s%s", x->shared->o.bucket, op_name(x),
-		      x->a.status,
-		      x->a.code[0] ? x->a.code :
-		      x->a.html	   ? "with a page of HTML: is this S3?" :
-				     "without a reason that S3 knows",
+	s3_shared_say(x->shared, "s3://%s: %s: %u %s%s%s%s%.120s%s%s", x->shared->o.bucket,
+		      op_name(x), x->a.status, reason(x), x->a.place[0] ? " to " : "", x->a.place,
 		      x->a.message[0] ? ": " : "", x->a.message, advice ? "; " : "",
 		      advice ? advice : "");
 }
