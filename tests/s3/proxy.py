@@ -11,7 +11,9 @@ Commands:
              a rule; answers its id. name: the object's name after the bucket (LIST: the prefix); key: only requests signed with
              that access key; skip: so many first ones pass; count: so many at most, then never again; p: with the seed's dice.
              The first rule that applies is what happens; delay and bandwidth go together with it.
+             ms=A upto=B, seconds=A upto=B: as many as the dice say, from A to B
   fired id=N       how often it has
+  hits             the same of all there were since the start: [[fault, op, often]...]
   clear            forget all rules (what is held stays held)
   release          let everything held through, now
   held             how many are
@@ -33,6 +35,14 @@ Faults:
   html [status=200]       a page of HTML; the store sees nothing
   answer status=N code=X  an error of the store's form; the store sees nothing
   hang                    no answer at all; the store sees nothing (`release` ends it: the connection is reset)
+  late ms=N               the connection is reset at once; the store gets the request so much later
+  again ms=N              done and answered; so much later the store gets the same request once more
+  less                    a whole and consistent answer of half of the range that was asked for
+  shifted                 as many bytes as were asked for, of a range that begins one byte later, and says so
+  redirect                307, back to the same place; the store sees nothing
+
+The dice are the seed's, for each rule, kind of request and name by themselves: what happens to the third PUT of a name does not
+depend on what else there is, or in which order it comes.
 """
 import email.utils
 import http.client
@@ -49,9 +59,9 @@ import time
 import urllib.parse
 
 FAULTS = {"delay", "bandwidth", "slowdown", "error_before", "error_after", "reset_before", "reset_after", "half_request", "short_body",
-          "skewed", "expired", "conflict", "hold", "html", "answer", "hang"}
+          "skewed", "expired", "conflict", "hold", "html", "answer", "hang", "late", "again", "less", "shifted", "redirect"}
 WITH_OTHERS = {"delay", "bandwidth"}
-NUMBERS = {"skip", "count", "ms", "bps", "shift", "seconds", "status", "id"}
+NUMBERS = {"skip", "count", "ms", "bps", "upto", "shift", "seconds", "status", "id"}
 CODES = {"slowdown": (503, "SlowDown"), "error_before": (500, "InternalError"), "error_after": (500, "InternalError"),
          "skewed": (403, "RequestTimeTooSkewed"), "expired": (403, "ExpiredToken"), "conflict": (409, "ConditionalRequestConflict")}
 
@@ -63,8 +73,10 @@ class Gone(Exception):
 class Rules:
     def __init__(self, seed):
         self.lock = threading.Lock()
-        self.dice = random.Random(seed)
+        self.seed = seed
+        self.seen = {}
         self.rules = []
+        self.all = []
         self.fired = []
         self.generation = 0
         self.held = 0
@@ -79,7 +91,14 @@ class Rules:
             rule["id"] = len(self.fired)
             self.fired.append(0)
             self.rules.append(rule)
+            self.all.append(rule)
             return rule["id"]
+
+    def dice(self, rule, req):
+        """Of this request under this rule."""
+        which = (rule["id"], req.op, req.name)
+        n = self.seen[which] = self.seen.get(which, 0) + 1
+        return random.Random(f"{self.seed} {which} {n}")
 
     def applies(self, rule, req):
         if rule.get("op", req.op) != req.op or not rule["re"].search(req.name) or rule.get("key", req.key) != req.key:
@@ -89,17 +108,25 @@ class Rules:
             return False
         if "count" in rule and self.fired[rule["id"]] >= rule["count"]:
             return False
-        return rule["p"] >= 1 or self.dice.random() < rule["p"]
+        dice = self.dice(rule, req)
+        if rule["p"] < 1 and dice.random() >= rule["p"]:
+            return False
+        drawn = {}
+        for unit in ("ms", "seconds"):
+            if unit in rule:
+                drawn[unit] = dice.uniform(rule[unit], rule.get("upto", rule[unit]))
+        return {**rule, **drawn}
 
     def choose(self, req):
-        """What happens to this request: {fault: rule}."""
+        """What happens to this request: {fault: rule, with what the dice say of it}."""
         ret = {}
         with self.lock:
             for rule in self.rules:
                 kind = rule["fault"] if rule["fault"] in WITH_OTHERS else "fault"
-                if kind not in ret and self.applies(rule, req):
+                applied = kind not in ret and self.applies(rule, req)
+                if applied:
                     self.fired[rule["id"]] += 1
-                    ret[kind] = rule
+                    ret[kind] = applied
         return ret
 
     def hold(self, seconds):
@@ -116,6 +143,8 @@ class Rules:
         with self.lock:
             if what == "fired":
                 return self.fired[c["id"]]
+            if what == "hits":
+                return [[r["fault"], r.get("op", ""), self.fired[r["id"]]] for r in self.all]
             if what == "held":
                 return self.held
             if what == "clear":
@@ -245,6 +274,41 @@ class Connection:
         return self.send(req, status, http.client.responses.get(status, "Error"), headers,
                          b"" if req.method == "HEAD" else xml.encode())
 
+    def later(self, req, body, ms, entry):
+        """The store gets it after so long, whatever has become of the client."""
+        came = entry["came"]
+
+        def run():
+            time.sleep(ms / 1000)
+            conn = Connection(self.proxy, None)
+            try:
+                status = conn.forward(req, body)[0]
+                self.proxy.log(op=req.op, name=req.name, faults=["landed"], came=came, landed=time.monotonic(), status=status)
+            except (OSError, http.client.HTTPException) as e:
+                self.proxy.log(op=req.op, name=req.name, faults=["landed"], came=came, upstream=repr(e))
+            finally:
+                if conn.up:
+                    conn.up.close()
+
+        threading.Thread(target=run, daemon=True).start()
+
+    @staticmethod
+    def spoil(fault, headers, data):
+        """A GET's answer for another range than the one that was asked for."""
+        m = re.match(r"bytes (\d+)-(\d+)/(\d+)$", headers.get("Content-Range", ""))
+        if not m or len(data) < 2:
+            return data
+        start, end, total = map(int, m.groups())
+        if fault == "less":
+            data = data[:len(data) // 2]
+            end = start + len(data) - 1
+        else:
+            data = data[1:] + b"\0"
+            start, end, total = start + 1, end + 1, max(total, end + 2)
+        del headers["Content-Range"]
+        headers["Content-Range"] = f"bytes {start}-{end}/{total}"
+        return data
+
     def one(self):
         """One request and its answer; False ends the connection."""
         req = Request(self.file)
@@ -253,7 +317,8 @@ class Connection:
         rule = what.get("fault", {})
         fault = rule.get("fault")
         body = self.read_body(req, bps)
-        entry = {"op": req.op, "name": req.name, "faults": sorted(r["fault"] for r in what.values()), "body": len(body)}
+        entry = {"op": req.op, "name": req.name, "faults": sorted(r["fault"] for r in what.values()), "body": len(body),
+                 "came": time.monotonic()}
         try:
             if "delay" in what:
                 time.sleep(what["delay"]["ms"] / 1000)
@@ -267,6 +332,12 @@ class Connection:
             return self.reset()
         if fault == "reset_before":
             return self.reset()
+        if fault == "late":
+            self.later(req, body, rule["ms"], entry)
+            return self.reset()
+        if fault == "redirect":
+            self.send(req, 307, "Temporary Redirect", [("Location", f"http://{req.headers.get('Host')}{req.target}")], b"")
+            return req.keep
         if fault == "html":
             page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><p>Welcome to this network<br></body></html>"
             return self.send(req, rule.get("status", 200), "OK", [("Content-Type", "text/html")], page)
@@ -285,7 +356,11 @@ class Connection:
             # The server is away or has ended the connection: so does this, and nothing is made up.
             entry["upstream"] = repr(e)
             return self.reset()
-        entry.update(status=status, data=len(data))
+        entry.update(status=status, data=len(data), landed=time.monotonic())
+        if fault == "again":
+            self.later(req, body, rule["ms"], entry)
+        if fault in ("less", "shifted") and status == 206:
+            data = self.spoil(fault, headers, data)
         if fault == "error_after":
             return self.error(req, *CODES[fault])
         if fault == "reset_after":

@@ -125,6 +125,48 @@ def short_body():
     print("short_body: ok")
 
 
+def other_ranges():
+    """Answers that are whole, and for another range than was asked for."""
+    n = name()
+    direct.request("PUT", n, body=body)
+    for fault, want, said in (("less", body[100:200], f"bytes 100-199/{len(body)}"), ("shifted", body[101:300] + b"\0", f"bytes 101-300/{len(body)}")):
+        ctl("add", fault=fault, op="GET", count=1)
+        r = through("GET", n, headers={"range": "bytes=100-299"})
+        expect(r[0] == 206 and r[2] == want and r[1]["content-range"] == said, f"{fault}: the client got {r}")
+        expect(through("GET", n, headers={"range": "bytes=100-299"})[2] == body[100:300], f"{fault}: the next GET")
+        ctl("clear")
+    print("less, shifted: ok")
+
+
+def redirected():
+    n = name()
+    ctl("add", fault="redirect", op="PUT", count=1)
+    r = through("PUT", n, body)
+    expect(r[0] == 307 and r[1]["location"] == endpoint + n and there(n) is None, f"redirect: the client got {r}")
+    expect(through("PUT", n, body)[0] == 200, "redirect: the next PUT")
+    ctl("clear")
+    print("redirect: ok")
+
+
+def late():
+    """What lands when nobody waits for it any more, and what lands twice."""
+    n = name()
+    ctl("add", fault="late", op="PUT", count=1, ms=700, upto=900)
+    t = time.monotonic()
+    expect(reset(through("PUT", n, body)) and there(n) is None, "late: the connection is not reset at once")
+    until(lambda: there(n) == body, "late: the PUT never arrived")
+    expect(time.monotonic() - t >= 0.7, "late: too early")
+    ctl("clear")
+    n = name()
+    ctl("add", fault="again", op="PUT", count=1, ms=700)
+    expect(through("PUT", n, body)[0] == 200 and there(n) == body, "again: the first")
+    direct.request("DELETE", n)
+    until(lambda: there(n) == body, "again: it did not come a second time")
+    ctl("clear")
+    expect([h for h in ctl("hits") if h[0] in ("late", "again")] == [["late", "PUT", 1], ["again", "PUT", 1]], f"hits: {ctl('hits')}")
+    print("late, again: ok")
+
+
 def slow():
     n = name()
     ctl("add", fault="delay", ms=300, op="PUT")
@@ -192,7 +234,7 @@ def selection():
 
 
 def dice():
-    """The same seed, one request after the other: the same faults. Proxies of their own, for their dice."""
+    """The same seed: the same faults for a name, whatever comes in between. Proxies of their own, for their dice."""
     seen = []
     for run, seed in enumerate((7, 7, 8)):
         d = os.path.join(folder, f"dice{run}")
@@ -203,7 +245,12 @@ def dice():
             with open(os.path.join(d, "endpoint")) as f:
                 c = S3(f.read().strip())
             proxy.ctl(d, "add", ["fault=slowdown", "p=0.3"])
-            seen.append([c.request("GET", f"/{bucket}/sel/a")[0] for _ in range(100)])
+            got = []
+            for i in range(100):
+                if run and i % 3:
+                    c.request("GET", f"/{bucket}/sel/b1")
+                got.append(c.request("GET", f"/{bucket}/sel/a")[0])
+            seen.append(got)
         finally:
             p.kill()
             p.wait()
@@ -242,8 +289,11 @@ def parallel():
 pass_through()
 plain_faults()
 short_body()
+other_ranges()
+redirected()
 slow()
 held()
+late()
 selection()
 dice()
 parallel()
