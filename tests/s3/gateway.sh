@@ -103,7 +103,7 @@ public_addr=127.0.0.1
 cluster_addr=127.0.0.1
 ms_bind_port_min=$osd
 ms_bind_port_max=$((osd + 200))
-rgw_frontends=beast endpoint=127.0.0.1:$port
+rgw_frontends=beast endpoint=127.0.0.1:$port tcp_nodelay=1
 rgw_run_sync_thread=false
 C
 	ceph-authtool --create-keyring "$k" --gen-key -n mon. --cap mon 'allow *'
@@ -148,7 +148,7 @@ for try in 1 2 3; do
 		cat "$dir/endpoint"
 		exit 0
 	fi
-	tail -5 "$dir/start.log" "$dir"/*.out >&2 || true
+	tail -n 5 "$dir/start.log" "$dir"/*.out >&2 || true
 	echo "gateway: attempt $try failed" >&2
 	stop
 done
