@@ -4,7 +4,7 @@
 # Usage: tests/s3/gateway.sh start FOLDER [OWNER]   makes FOLDER, prints the endpoint when it answers (some 15 s); with OWNER, a
 #                                                   process id, everything ends when that process does
 #        tests/s3/gateway.sh stop FOLDER            ends what was started, by process id, and removes FOLDER
-# Path style, region "default", access key AK, secret SK (FOLDER/endpoint has the endpoint again). Objects are kept in the
+# Path style, region "default", access key AK, secret SK, and AK2, SK2 of the same user (FOLDER/endpoint has the endpoint again). Objects are kept in the
 # memory of the OSD. A failed start says why and leaves nothing.
 set -euo pipefail
 export LC_ALL=C.UTF-8
@@ -128,6 +128,7 @@ C
 		sleep 0.2
 	done
 	timeout 60 radosgw-admin -c "$dir/ceph.conf" user create --uid=test --display-name=test --access-key=AK --secret-key=SK || return 1
+	timeout 60 radosgw-admin -c "$dir/ceph.conf" key create --uid=test --key-type=s3 --access-key=AK2 --secret-key=SK2 || return 1
 	running || return 1
 	echo "http://127.0.0.1:$port" > "$dir/endpoint"
 }

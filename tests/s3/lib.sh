@@ -46,3 +46,14 @@ proxy_start() {
 
 # proxy FOLDER COMMAND [KEY=VALUE...]: see proxy.py.
 proxy() { $python tests/s3/proxy.py ctl "$@"; }
+
+# at BUCKET/PREFIX [ENDPOINT [MORE]]: the URL of that place, in the gateway or at another endpoint.
+at() { echo "s3://$1?endpoint=${2:-$ZT_S3}&region=default&plain-http=yes${3:-}"; }
+
+# all_hit FOLDER: each rule that the proxy was given has hit; says how often.
+all_hit() {
+	local hits
+	hits=$(proxy "$1" hits)
+	jq -r 'map("\(.[0])\(if .[1] == "" then "" else " of \(.[1])" end) \(.[2])x") | "  hit: " + join(", ")' <<< "$hits"
+	jq -e 'length > 0 and all(.[2] > 0)' <<< "$hits" > "$1/all_hit" || { echo "a fault has not hit: $hits" >&2; return 1; }
+}

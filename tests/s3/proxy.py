@@ -31,7 +31,7 @@ Faults:
   skewed shift=SECONDS    403 RequestTimeTooSkewed; Date is so much off from here
   expired                 403 ExpiredToken
   conflict                409 ConditionalRequestConflict
-  hold [seconds=N]        taken whole, then held for so long or until `release`; then let through even if the client is gone
+  hold [seconds=N, ms=N]  taken whole, then held for so long or until `release`; then let through even if the client is gone
   html [status=200]       a page of HTML; the store sees nothing
   answer status=N code=X  an error of the store's form; the store sees nothing
   hang                    no answer at all; the store sees nothing (`release` ends it: the connection is reset)
@@ -349,7 +349,7 @@ class Connection:
             self.forward(req, body[:len(body) // 2], promise=max(len(body), 1))
             return self.reset()
         if fault == "hold":
-            self.proxy.rules.hold(rule.get("seconds"))
+            self.proxy.rules.hold(rule["ms"] / 1000 if "ms" in rule else rule.get("seconds"))
         try:
             status, reason, headers, data = self.forward(req, body)
         except (OSError, http.client.HTTPException) as e:
