@@ -68,7 +68,8 @@ TEST_HELP_SRCS	:= $(sort $(wildcard tests/lib/*.c) $(filter-out $(UNIT_TESTS),$(
 KERNEL_TESTS	:= $(sort $(wildcard tests/kernel/test_*.c))
 KERNEL_HELP_SRCS := $(filter-out $(KERNEL_TESTS),$(wildcard tests/kernel/*.c))
 SIM_SRCS	:= $(sort $(wildcard tests/sim/*.c))
-BENCH_SRCS	:= $(sort $(wildcard tests/bench/*.c))
+BENCH_S3D_SRCS	:= $(sort $(wildcard tests/bench/s3d_*.c))
+BENCH_SRCS	:= $(filter-out $(BENCH_S3D_SRCS),$(sort $(wildcard tests/bench/*.c)))
 # Tools of the guest's tests: a program where there is a main(), else a library for LD_PRELOAD.
 VM_SRCS		:= $(sort $(wildcard tests/vm/*.c))
 VM_PROGRAMS	:= $(if $(VM_SRCS),$(shell grep -lE '^int main\b' $(VM_SRCS)))
@@ -152,6 +153,8 @@ $(VM_PROGRAMS:%.c=$(B)/%) $(BENCH_BINS): $(B)/%: $(B)/gcc/%.o $(B)/gcc/libtests.
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC_gcc) -Wl,--as-needed $^ $(LDFLAGS) $(LIBS) -o $@
+
+$(B)/tests/bench/s3d: $(BENCH_S3D_SRCS:%.c=$(B)/gcc/%.o)
 
 $(VM_PRELOADS:%.c=$(B)/%.so): $(B)/%.so: %.c $(B)/inc/.made
 	$(Q)mkdir -p $(@D)
