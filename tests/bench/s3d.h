@@ -78,8 +78,8 @@ struct s3d_obj *s3d_store_nth(size_t i);
 struct s3d_obj *s3d_store_find(const char *name); /* NULL: none */
 
 /*
- * Keeps @data, which becomes the store's, in place of what has that name. @etag "": a number. Copies
- * @meta.
+ * Keeps @data, which becomes the store's, in place of what has that name. @etag "": a number.
+ * Copies @meta.
  */
 struct s3d_obj *s3d_store_keep(const char *name, uint8_t *data, size_t len, const char *meta,
 			       const char *etag);
