@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What 4 KiB random reads cost over a store of fixed delay, of incompressible data that was written
- * sequentially: cold ones against bare GETs of a frame's bytes in the same run, one at a time and
- * 32 deep; bytes fetched per byte asked; hot ones, one at a time.
+ * sequentially: cold ones, each of another frame, against bare GETs of a frame's bytes in the same
+ * run, one at a time and 32 deep; bytes fetched per byte asked; hot ones, one at a time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 #define REGION (1ull << 30)
 #define SOURCE (64ull << 20)
 #define FRAME  (32u << 10) /* bytes of a whole frame, near enough for a bare GET */
+#define FRAMES (REGION / FRAME)
 #define COLD   300u
 #define DEPTH  32u
 #define DEEP   3200u
@@ -22,6 +23,7 @@
 
 static const uint8_t *source;
 static uint64_t seed = 7;
+static uint32_t order[FRAMES], drawn; /* frames that were not read yet, from drawn on */
 
 static void check(const struct loop_req *q)
 {
@@ -44,9 +46,23 @@ static double p99(double *v, uint32_t n)
 	return v[n * 99 / 100];
 }
 
-static uint64_t random_lba(void)
+/* But for the first, which was read for the map. */
+static void shuffle(void)
 {
-	return bench_rnd(&seed) % (REGION / BENCH_BLOCK);
+	for (uint32_t i = 1; i < FRAMES; i++) {
+		uint32_t j = 1 + (uint32_t)(bench_rnd(&seed) % i);
+
+		order[i] = order[j];
+		order[j] = i;
+	}
+	drawn = 1;
+}
+
+/* A block of a frame that nobody has read yet. */
+static uint64_t cold_lba(void)
+{
+	bench_must(drawn < FRAMES);
+	return order[drawn++] * (FRAME / BENCH_BLOCK) + bench_rnd(&seed) % (FRAME / BENCH_BLOCK);
 }
 
 /* Finer than bench_now_us(): a hot read may take less than one. */
@@ -113,43 +129,37 @@ static double bare(struct bench *b, const char *name, uint8_t *to)
 	return (double)(bench_now_us() - at);
 }
 
-static struct delay_count gets(struct bench *b)
-{
-	struct delay_count c;
-
-	core_lock(&b->host->core);
-	c = delay_gets(b->delay);
-	core_unlock(&b->host->core);
-	return c;
-}
-
 /* Returns the median of a bare GET, in us. */
 static double cold(struct bench *b, struct loop_req *q, uint8_t *to)
 {
+	struct bench_cost before, after, none = { 0 }, sum = none;
+	double reads[COLD], raw[COLD], us = 0;
 	char name[STORE_NAME_MAX];
-	double reads[COLD], raw[COLD];
-	uint64_t fetched = 0;
 
 	find_segment(b, name);
 	for (uint32_t i = 0; i < COLD; i++) {
-		uint64_t before = gets(b).bytes;
-
-		reads[i] = timed(b, q, random_lba(), to);
+		before = bench_cost(b);
+		reads[i] = timed(b, q, cold_lba(), to);
 		check(q);
-		fetched += gets(b).bytes - before;
+		after = bench_cost(b);
+		us += reads[i];
+		sum.get += after.get - before.get;
+		sum.down += after.down - before.down;
 		raw[i] = bare(b, name, to);
 	}
+	bench_job("cold 4 KiB random read, QD1", COLD, BENCH_BLOCK, (uint64_t)us, none, sum);
 	bench_say("cold 4 KiB: p99 %.0f us; a bare GET of 32 KiB: %.0f us", p99(reads, COLD),
 		  p99(raw, COLD));
 	bench_figure("cold_4k_p99_vs_get", p99(reads, COLD) / p99(raw, COLD), "x", "lower");
-	bench_figure("cold_fetched_per_byte", (double)fetched / (COLD * BENCH_BLOCK), "1", "lower");
+	bench_figure("cold_fetched_per_byte", (double)sum.down / (COLD * BENCH_BLOCK), "1",
+		     "lower");
 	return bench_median(raw, COLD);
 }
 
 static void send(struct bench *b, struct loop_req *q)
 {
 	q->op = IO_READ;
-	q->lba = random_lba();
+	q->lba = cold_lba();
 	q->nblocks = 1;
 	loop_submit(b->loop, 0, q);
 }
@@ -158,6 +168,7 @@ static void deep(struct bench *b, double get_us)
 {
 	struct loop_req *q = calloc(DEPTH, sizeof(*q));
 	uint8_t *to = bench_data(BENCH_RANDOM, DEPTH * BENCH_BLOCK);
+	struct bench_cost before = bench_cost(b);
 	uint64_t at = bench_now_us();
 	double rate, ceiling = DEPTH * 1e6 / get_us;
 
@@ -174,7 +185,9 @@ static void deep(struct bench *b, double get_us)
 		if (i + DEPTH < DEEP)
 			send(b, r);
 	}
-	rate = DEEP * 1e6 / (double)(bench_now_us() - at);
+	at = bench_now_us() - at;
+	rate = DEEP * 1e6 / (double)at;
+	bench_job("cold 4 KiB random read, QD32", DEEP, BENCH_BLOCK, at, before, bench_cost(b));
 	bench_say("32 deep: %.0f reads/s; 32 / median of a bare GET: %.0f", rate, ceiling);
 	bench_figure("cold_qd32_vs_ceiling", rate / ceiling, "x", "higher");
 	bench_data_free(to, DEPTH * BENCH_BLOCK);
@@ -217,6 +230,7 @@ int main(void)
 	bench_stop(&b, true);
 	bench_start(&b, &place, conf, &o, NULL);
 	timed(&b, q, 0, to); /* the map's leaves */
+	shuffle();
 	deep(&b, cold(&b, q, to));
 	hot(&b, q, to);
 	bench_stop(&b, true);

@@ -250,6 +250,19 @@ struct delay_count bench_puts(struct bench *b)
 	return sum;
 }
 
+struct bench_cost bench_cost(struct bench *b)
+{
+	struct delay_count op[STORE_NR_OPS];
+
+	core_lock(&b->host->core);
+	for (int i = 0; i < STORE_NR_OPS; i++)
+		op[i] = delay_ops(b->delay, (enum store_op)i);
+	core_unlock(&b->host->core);
+	return (struct bench_cost){ op[STORE_PUT].requests,  op[STORE_GET].requests,
+				    op[STORE_LIST].requests, op[STORE_DELETE].requests,
+				    op[STORE_PUT].bytes,     op[STORE_GET].bytes };
+}
+
 /* ---- bare requests ----------------------------------------------------------------------- */
 
 struct upload {
@@ -443,6 +456,19 @@ void bench_figure(const char *name, double value, const char *unit, const char *
 void bench_memory(const char *job, uint64_t peak, uint64_t cap)
 {
 	printf("memory\t%s\t%llu\t%llu\n", job, (unsigned long long)peak, (unsigned long long)cap);
+	fflush(stdout);
+}
+
+void bench_job(const char *job, uint64_t ops, uint32_t bytes, uint64_t us, struct bench_cost from,
+	       struct bench_cost to)
+{
+	/* as of all systems; ours sends no HEAD */
+	printf("job\t%s\tengine\t%llu\t%.6g\t%.6g\t%llu\t%llu\t0\t%llu\t%llu\t%llu\t%llu\n", job,
+	       (unsigned long long)ops, (double)ops * 1e6 / (double)us,
+	       (double)ops * bytes / (double)us, (unsigned long long)(to.put - from.put),
+	       (unsigned long long)(to.get - from.get), (unsigned long long)(to.list - from.list),
+	       (unsigned long long)(to.delete - from.delete), (unsigned long long)(to.up - from.up),
+	       (unsigned long long)(to.down - from.down));
 	fflush(stdout);
 }
 

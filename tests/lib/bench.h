@@ -78,6 +78,12 @@ uint64_t bench_flush(struct bench *b);
 struct volume_stats bench_stats(struct bench *b);
 struct delay_count bench_puts(struct bench *b); /* of all kinds of objects */
 
+/* Requests that the store was sent, and bytes, since bench_start(). */
+struct bench_cost {
+	uint64_t put, get, list, delete, up, down;
+};
+struct bench_cost bench_cost(struct bench *b);
+
 /* ---- bare requests ----------------------------------------------------------------------- */
 
 /*
@@ -124,6 +130,13 @@ void bench_figure(const char *name, double value, const char *unit, const char *
 
 /* What the engine took at most in a job, and what it was allowed. */
 void bench_memory(const char *job, uint64_t peak, uint64_t cap);
+
+/*
+ * What a job of @ops requests of @bytes each did in @us, and what the store was asked for that:
+ * between @from and @to.
+ */
+void bench_job(const char *job, uint64_t ops, uint32_t bytes, uint64_t us, struct bench_cost from,
+	       struct bench_cost to);
 
 /* What was done, for people, with the next figures. */
 void bench_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -28,7 +28,7 @@ struct delay {
 	struct list_head calls; /* by the time they are due */
 	int err;
 	bool stop;
-	struct delay_count puts[DELAY_NR_KINDS], gets;
+	struct delay_count puts[DELAY_NR_KINDS], ops[STORE_NR_OPS];
 	struct delay_span spans[DELAY_SPANS]; /* a ring */
 	uint64_t nr_spans;
 };
@@ -68,6 +68,7 @@ static void submit(struct store *s, struct store_req *r)
 
 	if (!c)
 		abort(); /* a test's tool */
+	d->ops[r->op].requests++;
 	c->r = r;
 	c->begin = clock_mono_us(clock_system());
 	c->due = c->begin + (r->op == STORE_PUT ? d->conf.put_us : d->conf.get_us);
@@ -84,10 +85,8 @@ static void submit(struct store *s, struct store_req *r)
 
 static void account(struct delay *d, const struct call *c, enum delay_kind kind, uint64_t len)
 {
-	if (c->r->op == STORE_GET && c->r->res >= 0) {
-		d->gets.requests++;
-		d->gets.bytes += (uint64_t)c->r->res;
-	}
+	if (c->r->op == STORE_GET && c->r->res >= 0)
+		d->ops[STORE_GET].bytes += (uint64_t)c->r->res;
 	if (c->r->op != STORE_PUT)
 		return;
 	d->spans[d->nr_spans++ % DELAY_SPANS] =
@@ -96,6 +95,7 @@ static void account(struct delay *d, const struct call *c, enum delay_kind kind,
 		return;
 	d->puts[kind].requests++;
 	d->puts[kind].bytes += len;
+	d->ops[STORE_PUT].bytes += len;
 }
 
 static void inner_done(struct store_req *r)
@@ -203,9 +203,9 @@ struct delay_count delay_puts(const struct store *s, enum delay_kind kind)
 	return to_delay(s)->puts[kind];
 }
 
-struct delay_count delay_gets(const struct store *s)
+struct delay_count delay_ops(const struct store *s, enum store_op op)
 {
-	return to_delay(s)->gets;
+	return to_delay(s)->ops[op];
 }
 
 uint32_t delay_spans(const struct store *s, struct delay_span *ret)

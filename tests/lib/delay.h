@@ -2,7 +2,7 @@
 /*
  * delay: a store for benchmarks: each request takes a fixed time and that of its bytes over a
  * connection, whatever the machine does. A thread of its own waits; objects lie in a store_mem.
- * Counts requests and bytes by kind of object, and remembers when the last ones began and ended.
+ * Counts requests and bytes by kind of object and of request, and remembers when the last ones began and ended.
  * What a request's owner does in done() runs on that thread too.
  */
 #ifndef DELAY_H
@@ -62,8 +62,11 @@ void delay_fail(struct store *s, int err);
 /* PUTs that ended well. Core lock held. */
 struct delay_count delay_puts(const struct store *s, enum delay_kind kind);
 
-/* GETs that ended well, and what they brought. Core lock held. */
-struct delay_count delay_gets(const struct store *s);
+/*
+ * Requests of one kind: how many were submitted, and the bytes of their bodies: a PUT's that ended
+ * well, or what a GET brought. Core lock held.
+ */
+struct delay_count delay_ops(const struct store *s, enum store_op op);
 
 /* The last PUTs that ended, up to DELAY_SPANS, oldest first; returns how many. Core lock held. */
 uint32_t delay_spans(const struct store *s, struct delay_span *ret);
