@@ -260,8 +260,8 @@ bench-engine:
 	$(Q)$(MAKE) -s --no-print-directory -j2 bench-programs
 	$(Q)tests/bench/engine.sh
 bench-s3:
-	$(Q)tests/setup.sh bench-engine
-	$(Q)$(MAKE) -s --no-print-directory -j2 bench-programs
+	$(Q)tests/setup.sh bench-s3
+	$(Q)$(MAKE) -s --no-print-directory -j2 bench-programs plugin $(B)/zerofs
 	$(Q)tests/bench/s3.sh
 bench-driver:
 	$(Q)tests/setup.sh bench
@@ -312,7 +312,7 @@ help:
 	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
 	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json'
 	@echo '  make bench-engine   the engine over a store of fixed delay; build/bench/engine.json (make bench: both)'
-	@echo '  make bench-s3       reads over a store with the delays of S3; build/bench/s3.json'
+	@echo '  make bench-s3       over a store with the delays of S3, and on s3backer; build/bench/s3.json'
 	@echo '  make setup          install and fetch all that the above needs'
 	@echo
 	@echo '  V=1 shows commands, VERBOSE=1 what tests print, SKIP="NAME ..." leaves parts or tests of a check out,'

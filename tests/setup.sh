@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Makes this Debian 12 machine ready to build and test zerofs. Needs root where something is missing; does nothing, and at once,
 # where nothing is. Safe to run again.
-# Usage: tests/setup.sh build|bench-engine|check|s3|demo|bench|all
+# Usage: tests/setup.sh build|bench-engine|bench-s3|check|s3|demo|bench|all
 #
 # It installs Debian packages only, from where this machine's own package sources point, and says which. Backports are added
 # from the same place in a package configuration of its own, so the machine's configuration stays as it was. Kernels and data
@@ -22,6 +22,7 @@ check_pkgs=(git procps util-linux iproute2 bc cpio xz-utils zstd busybox-static 
 	nbdkit nbdkit-plugin-dev libnbd-bin qemu-utils
 	python3 python3-nacl python3-zstandard)
 bench_pkgs=(nbd-client)
+bench_s3_pkgs=(s3backer)
 s3_pkgs=(ceph-mon ceph-osd radosgw ceph-common)
 qemu_pkgs=(qemu-system-x86)
 qemu_least=1:9
@@ -32,11 +33,12 @@ die() { echo "setup: $*" >&2; exit 1; }
 case $what in
 build) want=("${build_pkgs[@]}") guest='' ;;
 bench-engine) want=("${build_pkgs[@]}" "${check_pkgs[@]}") guest='' ;;
+bench-s3) want=("${build_pkgs[@]}" "${check_pkgs[@]}" "${bench_s3_pkgs[@]}") guest='' ;;
 check) want=("${build_pkgs[@]}" "${check_pkgs[@]}") guest=yes ;;
 s3) want=("${build_pkgs[@]}" "${check_pkgs[@]}" "${s3_pkgs[@]}") guest='' ;;
 demo|bench) want=("${build_pkgs[@]}" "${check_pkgs[@]}" "${bench_pkgs[@]}") guest=yes ;;
-all) want=("${build_pkgs[@]}" "${check_pkgs[@]}" "${bench_pkgs[@]}" "${s3_pkgs[@]}") guest=yes ;;
-*) die "no such set: $what (build, bench-engine, check, s3, demo, bench or all)" ;;
+all) want=("${build_pkgs[@]}" "${check_pkgs[@]}" "${bench_pkgs[@]}" "${bench_s3_pkgs[@]}" "${s3_pkgs[@]}") guest=yes ;;
+*) die "no such set: $what (build, bench-engine, bench-s3, check, s3, demo, bench or all)" ;;
 esac
 
 # ---- what is missing ---------------------------------------------------------------------

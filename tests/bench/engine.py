@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes engine.json and a table of what the programs of `make bench-engine` printed: engine.py OUT engine.json
+"""Makes a JSON file and tables of what the programs of `make bench-engine` and `make bench-s3` printed: engine.py OUT FILE.json
 
 Exit status 1 if a figure that must hold does not.
 """
@@ -27,8 +27,17 @@ MUST_HOLD = {
     "cold_4k_p99_vs_get": ("-", 1.3),
     "cold_qd32_vs_ceiling": ("+", 0.9),
     "cold_fetched_per_byte": ("-", 8.2),
+    "cold_seq_vs_get": ("+", 0.85),
+    "hot_nbd_4k_vs_memory": ("+", 0.7),
     "hot_qd1_us": ("-", 10),
+    "randwrite_4k_vs_s3backer": ("+", 20),
+    "idle_requests_5min": ("-", 1),
 }
+
+
+# What a job asked of the store: requests, and bytes of bodies.
+REQUESTS = ("put", "get", "head", "list", "delete")
+BYTES = ("bytes_up", "bytes_down")
 
 
 def machine():
@@ -42,8 +51,8 @@ def machine():
 
 
 def load(out):
-    """Figures as they go into the file, and (job, peak, cap) of each job that says what memory it took."""
-    figures, memory = [], []
+    """Figures and jobs as they go into the file, and (job, peak, cap) of each job that says what memory it took."""
+    figures, jobs, memory = [], [], []
     for name in sorted(os.listdir(out)):
         with open(os.path.join(out, name), encoding="utf-8") as f:
             for line in f:
@@ -52,7 +61,10 @@ def load(out):
                     figures.append({"name": rest[0], "value": float(rest[1]), "unit": rest[2], "better": rest[3]})
                 elif kind == "memory":
                     memory.append((rest[0], int(rest[1]), int(rest[2])))
-    return figures, memory
+                elif kind == "job":
+                    jobs.append({"job": rest[0], "system": rest[1], "ops_per_s": float(rest[3]), "mb_per_s": float(rest[4]),
+                                 **{k: int(v) for k, v in zip(("ops",) + REQUESTS + BYTES, rest[2:3] + rest[5:])}})
+    return figures, jobs, memory
 
 
 def verdict(figure):
@@ -63,9 +75,18 @@ def verdict(figure):
     return met, f"{'met' if met else 'MISSED'}, must be {bound} at {'least' if sign == '+' else 'most'}"
 
 
+def print_jobs(jobs):
+    print(f"\n{'job':34} {'system':13} {'ops':>8} {'ops/s':>9} {'MB/s':>8} " + " ".join(f"{k.upper():>6}" for k in REQUESTS) +
+          f" {'MB up':>8} {'MB down':>8} {'requests/op':>11}")
+    for j in sorted(jobs, key=lambda j: [x["job"] for x in jobs].index(j["job"])):
+        print(f"{j['job']:34} {j['system']:13} {j['ops']:8} {j['ops_per_s']:9.1f} {j['mb_per_s']:8.2f} " +
+              " ".join(f"{j[k]:6}" for k in REQUESTS) + f" {j['bytes_up'] / 1e6:8.1f} {j['bytes_down'] / 1e6:8.1f}" +
+              f" {sum(j[k] for k in REQUESTS) / j['ops']:11.4f}")
+
+
 def main():
     out, target = sys.argv[1:]
-    figures, memory = load(out)
+    figures, jobs, memory = load(out)
     for job, peak, cap in memory:
         print(f"  memory: {job}: {peak >> 20} MiB with the arena, of {cap >> 20} MiB")
     if memory:
@@ -78,6 +99,9 @@ def main():
         "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "figures": figures,
     }
+    if jobs:
+        result["jobs"] = jobs
+        print_jobs(jobs)
     with open(target + ".new", "w", encoding="utf-8") as f:
         json.dump(result, f, indent=1)
         f.write("\n")
