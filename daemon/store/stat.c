@@ -218,6 +218,11 @@ static bool wire(struct store *s, struct wire *ret)
 	return store_wire(to_stat(s)->inner, ret);
 }
 
+static void facts(struct store *s, struct store_facts *ret)
+{
+	store_facts(to_stat(s)->inner, ret);
+}
+
 int stat_new(struct store **ret, struct store *inner, struct clock *clock)
 {
 	static const struct store_ops ops = {
@@ -226,6 +231,7 @@ int stat_new(struct store **ret, struct store *inner, struct clock *clock)
 		.close = close_stat,
 		.why = why,
 		.wire = wire,
+		.facts = facts,
 	};
 	struct stat_store *st = calloc(1, sizeof(*st));
 

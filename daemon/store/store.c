@@ -72,6 +72,13 @@ bool store_wire(struct store *s, struct wire *ret)
 	return s->ops->wire && s->ops->wire(s, ret);
 }
 
+void store_facts(struct store *s, struct store_facts *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (s->ops->facts)
+		s->ops->facts(s, ret);
+}
+
 void store_close(struct store *s)
 {
 	if (s)

@@ -90,6 +90,17 @@ struct store_req {
 	void *priv;
 };
 
+/**
+ * struct store_facts - what a store has told of itself beside its answers
+ * @skew_us:	its clock minus ours, to some second, if @has_clock
+ * @sums:	it has confirmed the checksum of a body that was put; @has_sums: it was asked to
+ */
+struct store_facts {
+	bool has_clock;
+	int64_t skew_us;
+	bool has_sums, sums;
+};
+
 struct store_ops {
 	const char *kind;				/* "file", "mem", "s3": for people */
 	void (*submit)(struct store *s, struct store_req *r);	/* required */
@@ -98,6 +109,8 @@ struct store_ops {
 	void (*why)(struct store *s, char *out, size_t len);
 	/* optional: store_wire(), @ret is all zero */
 	bool (*wire)(struct store *s, struct wire *ret);
+	/* optional: what it knows, into a struct of zeros; core lock held */
+	void (*facts)(struct store *s, struct store_facts *ret);
 };
 
 /* Checks the request (name, buffers) and hands it to the store. Core lock held. */
@@ -114,6 +127,9 @@ void store_why(struct store *s, char *out, size_t len);
  * held.
  */
 bool store_wire(struct store *s, struct wire *ret);
+
+/* What the store has told until now; zeros if nothing. Core lock held. */
+void store_facts(struct store *s, struct store_facts *ret);
 
 /* Core lock not held: ends threads. NULL does nothing. */
 void store_close(struct store *s);

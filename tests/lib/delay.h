@@ -2,8 +2,8 @@
 /*
  * delay: a store for benchmarks: each request takes a fixed time and that of its bytes over a
  * connection, whatever the machine does. A thread of its own waits; objects lie in a store_mem.
- * Counts requests and bytes by kind of object and of request, and remembers when the last ones began and ended.
- * What a request's owner does in done() runs on that thread too.
+ * Counts requests and bytes by kind of object and of request, and remembers when the last ones
+ * began and ended. What a request's owner does in done() runs on that thread too.
  */
 #ifndef DELAY_H
 #define DELAY_H

@@ -6,12 +6,12 @@
  *
  *	test_store_contract s3://... [faults] [names-once] [skew=SECONDS]
  *
- * runs them on the store at a URL alone, below an empty prefix. "faults": the way there has some, so
- * that a request may fail and is asked again, as sio.c does, and a create may meet its own object;
- * what was put, and that of racing puts one wins, holds all the same. "names-once": what one client
- * has sent may arrive after it has sent more (nothing says that it may not, and the volume needs no
- * name twice), so no test does that deletes or replaces. "skew": this machine's clock is so much
- * off.
+ * runs them on the store at a URL alone, below an empty prefix. "faults": the way there has some,
+ * so that a request may fail and is asked again, as sio.c does, and a create may meet its own
+ * object; what was put, and that of racing puts one wins, holds all the same. "names-once": what
+ * one client has sent may arrive after it has sent more (nothing says that it may not, and the
+ * volume needs no name twice), so no test does that deletes or replaces. "skew": this machine's
+ * clock is so much off.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -59,6 +59,11 @@ static bool wire(struct store *st, struct wire *ret)
 	return true;
 }
 
+static void facts(struct store *st, struct store_facts *ret)
+{
+	s3_shared_facts(&container_of(st, struct s3, store)->shared, ret);
+}
+
 static void close_s3(struct store *st)
 {
 	struct s3 *s = container_of(st, struct s3, store);
@@ -100,6 +105,7 @@ int s3_open(struct store **ret, const struct s3_opts *o, struct core *core, stru
 		.close = close_s3,
 		.why = why,
 		.wire = wire,
+		.facts = facts,
 	};
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct creds_opts co;

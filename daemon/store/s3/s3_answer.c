@@ -94,6 +94,8 @@ static void field(struct s3_answer *a, const char *name, char *v)
 	} else if (!strcasecmp(name, "content-type")) {
 		a->html = !strncasecmp(v, "text/html", 9) ||
 			  !strncasecmp(v, "application/xhtml", 17);
+	} else if (!strcasecmp(name, "x-amz-checksum-crc32c")) {
+		copy_printable(a->crc32c, sizeof(a->crc32c), v);
 	} else if (!strcasecmp(name, "date")) {
 		time_t t = curl_getdate(v, NULL);
 

@@ -20,6 +20,7 @@ struct s3_answer {
 	bool amz;		/* x-amz-request-id, or another header of S3's own */
 	bool html;		/* Content-Type: no object of ours, and no answer of S3 */
 	int64_t date;		/* seconds since the epoch, 0 = none */
+	char crc32c[12]; /* of the body, as the store has it; "" = not said */
 	uint64_t after_us;	/* how long the store wants to be left alone, 0 = not said */
 	char region[33];	/* the bucket's, "" = not said */
 	char place[100];	/* where a redirect leads: scheme and host, "" = not said */

@@ -34,7 +34,10 @@ static const struct row {
 	{ 0, "InvalidToken", ANY_OP, S3_ERROR_CREDS, -EACCES },
 	{ 0, "TokenRefreshRequired", ANY_OP, S3_ERROR_CREDS, -EACCES },
 	{ 0, "InvalidAccessKeyId", ANY_OP, S3_ERROR_CREDS, -EACCES },
-	/* A redirect that names no region is anybody's, a portal's too. S3's own that lasts is final. */
+	/*
+	 * A redirect that names no region is anybody's, a portal's too. S3's own that lasts is
+	 * final.
+	 */
 	{ 400, "AuthorizationHeaderMalformed", MOVED_OP, S3_ERROR_REGION, -EACCES },
 	{ 0, "PermanentRedirect", MOVED_OP, S3_ERROR_REGION, -EACCES },
 	{ 0, "TemporaryRedirect", MOVED_OP, S3_ERROR_REGION, -EACCES },

@@ -38,8 +38,8 @@ struct s3_error {
 
 /*
  * Of an answer other than 2xx. @create: a PUT that must not replace. @code: the <Code> of the body,
- * "" if it had none, or was no XML. @elsewhere: head or body names another region of the bucket than
- * what was signed for.
+ * "" if it had none, or was no XML. @elsewhere: head or body names another region of the bucket
+ * than what was signed for.
  */
 struct s3_error s3_error_http(enum store_op op, bool create, unsigned int status, const char *code,
 			      bool elsewhere);

@@ -312,6 +312,8 @@ static void answered(struct s3_io *io, struct call *c, struct s3_xfer_verdict *v
 	s3_retry_answered(&io->retry, &c->retry);
 	if (x->hedge)
 		count_add(&wire(io, c)->hedges_won, 1);
+	s3_shared_answered(io->shared, c->req->op, x->a.date,
+			   x->a.crc32c[0] && !strcmp(x->a.crc32c, c->job.crc32c));
 	s3_xfer_take(x);
 	drop_xfer(io, &c->main);
 	if (v->more) {

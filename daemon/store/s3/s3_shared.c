@@ -69,6 +69,30 @@ bool s3_shared_set_date(struct s3_shared *s, int64_t used_us, int64_t date)
 	return d > SKEW_SAME || d < -SKEW_SAME;
 }
 
+void s3_shared_answered(struct s3_shared *s, enum store_op op, int64_t date, bool sum)
+{
+	/* Whole seconds: their middle. What of a GET came before its last byte may be long ago. */
+	int64_t skew = date * 1000000 + 500000 - (int64_t)clock_real_us(s->clock);
+
+	pthread_mutex_lock(&s->lock);
+	if (date && op != STORE_GET) {
+		s->facts.has_clock = true;
+		s->facts.skew_us = skew;
+	}
+	if (op == STORE_PUT) {
+		s->facts.has_sums = true;
+		s->facts.sums = sum;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void s3_shared_facts(struct s3_shared *s, struct store_facts *ret)
+{
+	pthread_mutex_lock(&s->lock);
+	*ret = s->facts;
+	pthread_mutex_unlock(&s->lock);
+}
+
 void s3_shared_say(struct s3_shared *s, const char *fmt, ...)
 {
 	char why[S3_SHARED_WHY];

@@ -10,6 +10,7 @@
 
 #include "store/s3/s3_cap.h"
 #include "store/s3/s3_opts.h"
+#include "store/store.h"
 
 struct clock;
 struct core;
@@ -29,6 +30,7 @@ struct s3_shared {
 	char region[33];
 	int64_t skew_us; /* the store's clock minus ours */
 	char why[S3_SHARED_WHY];
+	struct store_facts facts;
 };
 
 void s3_shared_init(struct s3_shared *s, const struct s3_opts *o, struct core *core,
@@ -52,6 +54,13 @@ uint64_t s3_shared_real_us(struct s3_shared *s, int64_t *skew_us);
  * (seconds). False: that is what was thought.
  */
 bool s3_shared_set_date(struct s3_shared *s, int64_t used_us, int64_t date);
+
+/*
+ * A request was answered: the store's Date (seconds, 0: none), and of a PUT whether it confirmed
+ * the checksum.
+ */
+void s3_shared_answered(struct s3_shared *s, enum store_op op, int64_t date, bool sum);
+void s3_shared_facts(struct s3_shared *s, struct store_facts *ret);
 
 /* Keeps a sentence about the last failure, for whoever tells people. */
 void s3_shared_say(struct s3_shared *s, const char *fmt, ...)
