@@ -41,7 +41,9 @@ static struct rule *match(struct fault *f, const struct store_req *r)
 	struct rule *u;
 
 	list_for_each_entry(u, &f->rules, link) {
-		if (!(u->r.ops & 1u << r->op) || strncmp(r->name, u->r.prefix, strlen(u->r.prefix)))
+		if (!(u->r.ops & 1u << r->op) ||
+		    strncmp(r->name, u->r.prefix, strlen(u->r.prefix)) ||
+		    !strstr(r->name, u->r.part))
 			continue;
 		u->seen++;
 		if (u->seen <= u->r.skip || (u->r.count && u->seen > u->r.skip + u->r.count))
@@ -59,6 +61,16 @@ static void flip(struct store_req *r, uint64_t bit)
 	}
 }
 
+static void reverse(struct store_req *r)
+{
+	for (ssize_t i = 0; i < r->res / 2; i++) {
+		struct store_entry e = r->ents[i];
+
+		r->ents[i] = r->ents[r->res - 1 - i];
+		r->ents[r->res - 1 - i] = e;
+	}
+}
+
 static void inner_done(struct store_req *inner)
 {
 	struct call *c = inner->priv;
@@ -68,8 +80,14 @@ static void inner_done(struct store_req *inner)
 	r->size = inner->size;
 	if (c->hit && c->rule.kind == FAULT_LOST)
 		r->res = c->rule.err;
+	if (c->hit && c->rule.kind == FAULT_REPLACE && c->rule.err)
+		r->res = c->rule.err;
 	if (c->hit && c->rule.kind == FAULT_CORRUPT)
 		flip(r, c->rule.arg);
+	if (c->hit && c->rule.kind == FAULT_FORGET && r->res > 0)
+		r->res--;
+	if (c->hit && c->rule.kind == FAULT_ORDER)
+		reverse(r);
 	free(c);
 	r->done(r);
 }
@@ -81,6 +99,12 @@ static void pass(struct call *c)
 	c->inner = *r;
 	if (c->hit && c->rule.kind == FAULT_SHORT && c->inner.len > c->rule.arg)
 		c->inner.len = (size_t)c->rule.arg;
+	if (c->hit && c->rule.kind == FAULT_REPLACE)
+		c->inner.replace = true;
+	if (c->hit && c->rule.kind == FAULT_SHIFT)
+		c->inner.off += c->rule.arg;
+	if (c->hit && c->rule.kind == FAULT_AFTER)
+		c->inner.after[0] = '\0';
 	c->inner.done = inner_done;
 	c->inner.priv = c;
 	store_submit(c->f->inner, &c->inner);
@@ -121,12 +145,24 @@ static void close_fault(struct store *s)
 	free(f);
 }
 
+static void why(struct store *s, char *out, size_t len)
+{
+	store_why(to_fault(s)->inner, out, len);
+}
+
+static void facts(struct store *s, struct store_facts *ret)
+{
+	store_facts(to_fault(s)->inner, ret);
+}
+
 int fault_new(struct store **ret, struct store *inner)
 {
 	static const struct store_ops ops = {
 		.kind = "fault",
 		.submit = submit,
 		.close = close_fault,
+		.why = why,
+		.facts = facts,
 	};
 	struct fault *f = calloc(1, sizeof(*f));
 

@@ -17,12 +17,18 @@ enum fault_kind {
 	FAULT_HOLD,	/* held back until fault_release(); then done */
 	FAULT_SHORT,	/* GET: at most @arg bytes of what was asked */
 	FAULT_CORRUPT,	/* GET: bit @arg of the bytes read is flipped (modulo what there is) */
+	FAULT_REPLACE,	/* PUT: a taken name is taken again; the answer is @err, if not 0 */
+	FAULT_SHIFT,	/* GET: from @arg bytes further on */
+	FAULT_FORGET,	/* LIST: the last name is left out */
+	FAULT_ORDER,	/* LIST: the names come in reverse */
+	FAULT_AFTER,	/* LIST: from the beginning, whatever it was to go on behind */
 };
 
 /**
  * struct fault_rule
  * @ops:	bits 1 << enum store_op it is for
  * @prefix:	of the names it is for ("" = all)
+ * @part:	what these have in them somewhere ("" = anything)
  * @skip:	so many fitting requests pass first
  * @count:	then so many are hit; 0 = all
  */
@@ -30,6 +36,7 @@ struct fault_rule {
 	enum fault_kind kind;
 	unsigned int ops;
 	char prefix[64];
+	char part[32];
 	uint32_t skip;
 	uint32_t count;
 	int err;
