@@ -39,6 +39,7 @@ int cmd_fail(const struct cmd *cmd, int argc, char **argv);
 int cmd_clear(const struct cmd *cmd, int argc, char **argv);
 int cmd_device(const struct cmd *cmd, int argc, char **argv);
 int cmd_key(const struct cmd *cmd, int argc, char **argv);
+int cmd_probe(const struct cmd *cmd, int argc, char **argv);
 int cmd_journal(const struct cmd *cmd, int argc, char **argv);
 
 /* "zerofs: ..." and a newline on stderr, always one line; returns CMD_FAILED. */

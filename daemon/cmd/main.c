@@ -122,6 +122,16 @@ static const struct cmd cmds[] = {
 		.run = cmd_journal,
 	},
 	{
+		.name = "probe",
+		.args = "URL",
+		.summary = "Tries whether a store does what a volume needs, how fast, and "
+			   "at what price.",
+		.text = "Writes objects below URL under names of its own, beside a "
+			"volume that is there as well, and\n"
+			"removes them again. The status is 0 if the store is usable.",
+		.run = cmd_probe,
+	},
+	{
 		.name = "version",
 		.args = "",
 		.summary = "Prints the versions of this program, the ABI it speaks and "

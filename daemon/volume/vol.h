@@ -56,7 +56,7 @@ struct codec;
 struct journal;
 
 #define VOL_CODECS		8u	/* workers that can be in the codec at once */
-#define VOL_PUTS		16u	/* uploads under way at once */
+#define VOL_PUTS		VOLUME_PUTS
 /* batches under way above which a FLUSH lets the open one grow */
 #define VOL_FLUSH_BATCHES	4u
 #define VOL_FIRST_SEQ		1u

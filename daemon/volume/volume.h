@@ -27,6 +27,7 @@ struct volume;
 
 #define VOLUME_MAX_DEVS		256u
 #define VOLUME_NAME_LEN		64
+#define VOLUME_PUTS		16u	/* uploads of segments under way at once */
 
 /**
  * struct volume_env - the world as the core sees it
