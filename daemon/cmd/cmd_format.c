@@ -166,6 +166,7 @@ static int make(const struct format *fm, const struct keys_secret *secret)
 
 int cmd_format(const struct cmd *cmd, int argc, char **argv)
 {
+	struct format fm = { 0 };
 	const char *size = NULL, *devices = "1", *name = NULL, *pass = NULL, *key = NULL,
 		   *kdf = "moderate", *flush = "store", *journal = NULL, *journal_size = NULL;
 	const struct cmd_opt opts[] = {
@@ -186,6 +187,8 @@ int cmd_format(const struct cmd *cmd, int argc, char **argv)
 		{ "journal", "PATH", "make this file, or use this partition, as the journal",
 		  &journal, NULL },
 		{ "journal-size", "SIZE", "of the journal's file, as in 4G", &journal_size, NULL },
+		{ "unsafe-no-fencing", NULL, "in a store that cannot keep two hosts apart, too",
+		  NULL, &fm.f.no_fencing },
 		{ 0 }
 	};
 	struct cmd_secret_source from = {
@@ -195,7 +198,6 @@ int cmd_format(const struct cmd *cmd, int argc, char **argv)
 		.hint = "--passphrase-file or --key-file",
 	};
 	struct cmd_secret secret = { 0 };
-	struct format fm = { 0 };
 	unsigned long n;
 	struct url u;
 	char err[HOST_ERR_LEN];

@@ -81,7 +81,7 @@ static const char *consequence(const struct trial_row *row)
 {
 	if (row->result == TRIAL_FAIL &&
 	    (!strcmp(row->name, "create-only") || !strcmp(row->name, "race")))
-		return "zerofs must not be used on it: two hosts would destroy a volume and not notice";
+		return "never use zerofs on it: two hosts would destroy a volume unnoticed";
 	return NULL;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Happy path: one PUT, -EEXIST, while the head is looked for. The first attach of a volume makes
- * the object and asks once more. Failure modes: the second create, too, is accepted: the store
+ * Happy path: one PUT, -EEXIST, while the head is looked for. Format makes the object, and asks
+ * once more before anything else of the volume is there; so does the first attach to one that has
+ * none. Failure modes: the second create, too, is accepted: the store
  * takes If-None-Match and does not apply it. A store that breaks S1 only when two race cannot be
  * told so.
  */
@@ -15,7 +16,7 @@
 #include "format/fmt_name.h"
 #include "volume/notice.h"
 #include "volume/sio.h"
-#include "volume/vol.h"
+#include "volume/volume.h"
 
 static void end(struct probe *p, int res)
 {
@@ -47,8 +48,8 @@ static void ask(struct probe *p)
 	struct fmt_prefix *body = malloc(sizeof(*body));
 
 	if (body) {
-		fmt_prefix_init(body, FMT_KIND_PROBE, p->v->uuid);
-		p->sio = sio_put(&p->v->sio, FMT_NAME_PROBE, body, sizeof(*body));
+		fmt_prefix_init(body, FMT_KIND_PROBE, p->uuid);
+		p->sio = sio_put(p->c, FMT_NAME_PROBE, body, sizeof(*body));
 	}
 	if (!p->sio) {
 		end(p, -ENOMEM);
@@ -56,26 +57,30 @@ static void ask(struct probe *p)
 	}
 	p->sio->done = on_put;
 	p->sio->priv = p;
-	sio_start(p->sio, SIO_PATIENT);
+	sio_start(p->sio, p->tries);
 }
 
-void probe_start(struct probe *p, struct volume *v)
+void probe_start(struct probe *p, struct sio_ctx *c, const uint8_t uuid[16], bool no_fencing,
+		 uint32_t tries)
 {
 	memset(p, 0, sizeof(*p));
-	p->v = v;
+	p->c = c;
+	memcpy(p->uuid, uuid, sizeof(p->uuid));
+	p->no_fencing = no_fencing;
+	p->tries = tries;
 	ask(p);
 }
 
 int probe_wait(struct probe *p)
 {
-	const struct volume_env *env = &p->v->env;
+	const struct volume_env *env = p->c->env;
 	int err = p->finished ? 0 : env->wait(env->ctx, &p->finished);
 
 	if (!p->finished)
 		return err ? err : -EINTR;
 	if (p->res != -EOPNOTSUPP)
 		return p->res;
-	if (!p->v->o.no_fencing) {
+	if (!p->no_fencing) {
 		notice_say(env, NOTICE_ERR, "the store lets a name be created twice");
 		return p->res;
 	}

@@ -13,22 +13,29 @@
 #include <stdint.h>
 
 struct sio;
-struct volume;
+struct sio_ctx;
 
 /**
  * struct probe - the question under way
  * @made:	how many creates were accepted: one may be, by the first probe of a volume's life
  */
 struct probe {
-	struct volume *v;
+	struct sio_ctx *c;
+	uint8_t uuid[16];
+	bool no_fencing;
+	uint32_t tries;
 	struct sio *sio;
 	uint32_t made;
 	bool finished;
 	int res;
 };
 
-/* Asks; probe_wait() or probe_cancel() comes later. */
-void probe_start(struct probe *p, struct volume *v);
+/*
+ * Asks for the volume @uuid; probe_wait() or probe_cancel() comes later. @no_fencing: a store that
+ * does not keep to S1 is warned of and taken. @tries: as of sio_start().
+ */
+void probe_start(struct probe *p, struct sio_ctx *c, const uint8_t uuid[16], bool no_fencing,
+		 uint32_t tries);
 
 /*
  * 0: the store keeps to S1, or --unsafe-no-fencing; -EOPNOTSUPP: it does not; store errors. May be

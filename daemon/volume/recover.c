@@ -348,7 +348,7 @@ int recover_run(struct volume *v, struct volume_recovery *ret)
 	if (!err)
 		err = jreplay_open(v);
 	if (!err) {
-		probe_start(&probe, v);
+		probe_start(&probe, &v->sio, v->uuid, v->o.no_fencing, SIO_PATIENT);
 		lease_look(v);
 		err = take_ownership(v, &probe);
 		probe_cancel(&probe);

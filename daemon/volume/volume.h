@@ -109,12 +109,13 @@ struct volume_format {
 	char name[VOLUME_NAME_LEN];
 	uint32_t nr_devs;
 	uint64_t dev_size;		/* bytes, each */
+	bool no_fencing;		/* in a store that cannot keep two hosts apart, too */
 };
 
 /*
  * Writes manifest and head of an empty volume under keys that keyring_create() has made. The head
- * is the last object written: without it the prefix is not a volume. -EEXIST if there is one.
- * [waits]
+ * is the last object written: without it the prefix is not a volume. -EEXIST if there is one;
+ * -EOPNOTSUPP: the store lets a name be created twice, and nothing but the keys is there. [waits]
  */
 int volume_format(const struct volume_env *env, struct keyring *kr, const struct volume_format *f);
 

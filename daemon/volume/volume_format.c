@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Making a volume: manifest 1 (devices, no runs), then head 1, which makes it one. */
+/*
+ * Making a volume: the store is asked whether it can hold one (probe.h), then manifest 1 (devices,
+ * no runs), then head 1, which makes it one.
+ */
 #include "volume/volume.h"
 
 #include <errno.h>
@@ -14,6 +17,7 @@
 #include "format/fmt_manifest.h"
 #include "format/fmt_name.h"
 #include "volume/keys.h"
+#include "volume/probe.h"
 #include "volume/sio.h"
 #include "volume/vol.h"
 
@@ -48,6 +52,32 @@ static int check_empty(struct sio_ctx *c)
 	if (!err && s->res)
 		err = s->res < 0 ? (int)s->res : -EEXIST;
 	sio_drop(s);
+	return err;
+}
+
+static void forget_probe(struct sio_ctx *c)
+{
+	struct sio *s = sio_new(c, STORE_DELETE, FMT_NAME_PROBE);
+
+	if (!s)
+		return;
+	sio_start(s, 1);
+	(void)sio_wait(s);
+	sio_drop(s);
+}
+
+/* A volume is only made where it can be served. [waits] */
+static int check_store(struct sio_ctx *c, const struct volume_format *f)
+{
+	struct probe p;
+	int err;
+
+	probe_start(&p, c, f->uuid, f->no_fencing, 1);
+	err = probe_wait(&p);
+	probe_cancel(&p);
+	/* It has been made, and overwritten, by us. */
+	if (err == -EOPNOTSUPP)
+		forget_probe(c);
 	return err;
 }
 
@@ -125,6 +155,8 @@ int volume_format(const struct volume_env *env, struct keyring *kr, const struct
 	sio_ctx_init(&c, env);
 	randombytes_buf(h.nonce, sizeof(h.nonce));
 	err = check_empty(&c);
+	if (!err)
+		err = check_store(&c, f);
 	if (!err)
 		err = put_manifest(&c, kr, f, &h);
 	if (!err)

@@ -17,7 +17,9 @@
 
 #include "format/fmt_arena.h"
 #include "lib/run.h"
+#include "store/fault.h"
 #include "store/mem.h"
+#include "volume/keys.h"
 #include "volume/vol.h"
 
 #define SIZE (RUN_BLOCKS * 4096ull)
@@ -447,6 +449,9 @@ static void no_fence(bool overwrites, bool first)
 		write_one(&w, &m, 1);
 		assert_int_equal(vol_flush(&w), 0);
 		vol_kill(&w);
+	} else {
+		/* as one that an older version has formatted */
+		assert_int_equal(mem_drop(w.mem, "probe"), 0);
 	}
 	heads = objects(&w, "head/");
 	w.net.overwrites = overwrites;
@@ -471,6 +476,95 @@ static void test_no_create_only(void **state)
 	no_fence(true, false);
 }
 
+/* All that is there goes. */
+static void empty(struct vol *w)
+{
+	struct store_entry ents[16];
+	struct store_req r = { .op = STORE_LIST, .ents = ents, .max_ents = 16, .done = listed };
+
+	store_submit(w->mem, &r);
+	mem_run(w->mem);
+	for (ssize_t i = 0; i < r.res; i++)
+		assert_int_equal(mem_drop(w->mem, ents[i].name), 0);
+	assert_int_equal(mem_bytes(w->mem), 0);
+}
+
+/*
+ * A store that creates twice gets no volume: nothing is left there, and it is said why. With
+ * consent it does, and an attach needs the same.
+ */
+static void no_fence_format(enum fault_kind kind)
+{
+	static const uint8_t key[32] = "a key file for tests, 32 bytes.";
+	const struct keys_secret secret = { KEYS_KEYFILE, key, sizeof(key) };
+	const struct fault_rule lie = { .kind = kind, .ops = 1u << STORE_PUT };
+	struct volume_format f = { .name = "t", .nr_devs = 1, .dev_size = SIZE, .uuid = { 7 } };
+	struct keyring *kr;
+	struct store *fault;
+	struct vol w;
+
+	vol_init(&w, 22, 1, SIZE);
+	empty(&w);
+	assert_int_equal(fault_new(&fault, &w.net.store), 0);
+	assert_int_equal(fault_add(fault, &lie), 0);
+	w.env.store = fault;
+	for (int consent = 0; consent < 2; consent++) {
+		assert_int_equal(keys_create(&kr, &w.env, f.uuid, "t", &secret, KEYS_COST_MIN, "t"),
+				 0);
+		f.no_fencing = consent;
+		assert_int_equal(volume_format(&w.env, kr, &f), consent ? 0 : -EOPNOTSUPP);
+		assert_non_null(strstr(w.notice, "twice"));
+		assert_int_equal(objects(&w, "head/"), consent);
+		if (!consent) {
+			assert_int_equal(objects(&w, "keys/"), 1);
+			assert_int_equal(keys_discard(kr, &w.env), 0);
+			assert_int_equal(mem_bytes(w.mem), 0);
+			keys_free(kr);
+		}
+	}
+	keys_free(w.kr);
+	w.kr = kr;
+	assert_int_equal(vol_attach(&w, false), -EOPNOTSUPP);
+	w.opts.no_fencing = true;
+	assert_int_equal(vol_attach(&w, false), 0);
+	vol_end(&w);
+	store_close(fault);
+}
+
+static void test_no_create_only_format(void **state)
+{
+	(void)state;
+	no_fence_format(FAULT_REPLACE);
+	no_fence_format(FAULT_LOST); /* and the answer is 0 */
+}
+
+/* A store that fails in the middle of it is an error at once: nobody would try again. */
+static void test_format_store_fails(void **state)
+{
+	static const uint8_t key[32] = "a key file for tests, 32 bytes.";
+	const struct keys_secret secret = { KEYS_KEYFILE, key, sizeof(key) };
+	const struct fault_rule r = {
+		.kind = FAULT_LOST, .ops = 1u << STORE_PUT, .prefix = "probe", .err = -EIO
+	};
+	const struct volume_format f = { .nr_devs = 1, .dev_size = SIZE, .uuid = { 7 } };
+	struct keyring *kr;
+	struct store *fault;
+	struct vol w;
+
+	(void)state;
+	vol_init(&w, 23, 1, SIZE);
+	empty(&w);
+	assert_int_equal(fault_new(&fault, &w.net.store), 0);
+	assert_int_equal(fault_add(fault, &r), 0);
+	w.env.store = fault;
+	assert_int_equal(keys_create(&kr, &w.env, f.uuid, "t", &secret, KEYS_COST_MIN, "t"), 0);
+	assert_int_equal(volume_format(&w.env, kr, &f), -EIO);
+	assert_int_equal(objects(&w, "head/"), 0);
+	keys_free(kr);
+	vol_end(&w);
+	store_close(fault);
+}
+
 /* One request an attach, beside those for the head, and one object, whatever the network does. */
 static void test_probe_costs_little(void **state)
 {
@@ -480,7 +574,14 @@ static void test_probe_costs_little(void **state)
 
 	(void)state;
 	vol_init(&w, 21, 1, SIZE);
-	assert_int_equal(objects(&w, "probe"), 0);
+	/* keys, probe twice, manifest, head */
+	assert_int_equal(w.net.puts, 5);
+	assert_int_equal(objects(&w, "probe"), 1);
+	assert_int_equal(vol_attach(&w, false), 0);
+	assert_int_equal(w.net.puts, 5 + 3);
+	vol_kill(&w);
+	/* what an older version has formatted has none */
+	assert_int_equal(mem_drop(w.mem, "probe"), 0);
 	for (i = 0; i < 30; i++) {
 		puts = w.net.puts;
 		w.net.lose_pm = i < 3 ? 0 : 200;
@@ -531,6 +632,8 @@ int main(void)
 		cmocka_unit_test(test_store_comes_back),
 		cmocka_unit_test(test_store_refuses),
 		cmocka_unit_test(test_no_create_only),
+		cmocka_unit_test(test_no_create_only_format),
+		cmocka_unit_test(test_format_store_fails),
 		cmocka_unit_test(test_probe_costs_little),
 		cmocka_unit_test(test_full_state_folder),
 	};
