@@ -20,7 +20,7 @@
 
 #define ROUNDS	    16u /* of the race */
 #define SAMPLES_MAX 10000u
-#define SECONDS_MAX 60u
+#define MS_MAX	    60000u
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
@@ -249,7 +249,7 @@ int cmd_probe(const struct cmd *cmd, int argc, char **argv)
 	const struct cmd_opt opts[] = {
 		{ "samples", "N", "requests of each kind for the latencies, 0 = none (50)",
 		  &samples, NULL },
-		{ "seconds", "N",
+		{ "seconds", "TIME",
 		  "about how long the throughput is measured, each way, 0 = not (5)", &seconds,
 		  NULL },
 		{ "json", NULL, "print JSON", NULL, &json },
@@ -260,6 +260,7 @@ int cmd_probe(const struct cmd *cmd, int argc, char **argv)
 	struct trial_report r;
 	char err[HOST_ERR_LEN];
 	unsigned long n;
+	uint64_t ms;
 	struct host *h;
 	struct url u;
 	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 1);
@@ -272,10 +273,9 @@ int cmd_probe(const struct cmd *cmd, int argc, char **argv)
 	if (rc)
 		return rc;
 	o.samples = (uint32_t)n;
-	rc = cmd_opt_number("seconds", seconds, 0, SECONDS_MAX, &n);
-	if (rc)
-		return rc;
-	o.seconds = (uint32_t)n;
+	if (parse_ms(seconds, &ms) || ms > MS_MAX)
+		return cmd_usage("--seconds: '%s' is not a time from 0 to 60s", seconds);
+	o.ms = (uint32_t)ms;
 	volume_opts_init(&v);
 	o.object_bytes = v.segment_bytes;
 	if (host_new(&h, argv[1], 0, 1, err))

@@ -66,14 +66,14 @@ struct trial_env {
 /**
  * struct trial_opts
  * @samples:	requests of each kind for the latencies, one after the other; 0 = none
- * @seconds:	about how long each direction's throughput is measured; 0 = not at all
+ * @ms:	about how long each direction's throughput is measured; 0 = not at all
  * @rounds:	of the race
  * @object_bytes: of an object of the throughput, TRIAL_OBJECT_MIN at least
  * @parallel:	how many of them are under way at once, TRIAL_PARALLEL_MAX at most
  */
 struct trial_opts {
 	uint32_t samples;
-	uint32_t seconds;
+	uint32_t ms;
 	uint32_t rounds;
 	uint32_t object_bytes;
 	uint32_t parallel;

@@ -20,7 +20,6 @@
 #define FAILED_MAX  3u
 #define SLOW_PUT_US 500000u
 #define LIST_ENTS   256u
-#define US_PER_S    1000000u
 
 static uint64_t now(const struct trial *t)
 {
@@ -224,7 +223,7 @@ static void on_end(struct trial_shot *shot)
 static void run(struct flow *f, struct slot *slots, uint32_t n)
 {
 	f->begun_us = now(f->t);
-	f->until_us = f->begun_us + (uint64_t)f->t->o->seconds * US_PER_S;
+	f->until_us = f->begun_us + (uint64_t)f->t->o->ms * 1000;
 	for (uint32_t i = 0; i < n && f->started < f->max && !f->err; i++)
 		next(&slots[i]);
 	trial_io_wait(f->t);
@@ -257,7 +256,7 @@ static struct slot *new_slots(struct flow *f, uint32_t n)
 /* What one takes alone: on a line that all share, so many end within the time. */
 static uint32_t how_many(const struct trial *t, uint64_t alone_us)
 {
-	uint64_t n = (uint64_t)t->o->seconds * US_PER_S / (alone_us + 1);
+	uint64_t n = (uint64_t)t->o->ms * 1000 / (alone_us + 1);
 
 	return n < 1 ? 1 : n > t->o->parallel ? t->o->parallel : (uint32_t)n;
 }
@@ -298,8 +297,7 @@ static uint32_t throughput(struct trial *t, bool up, uint32_t objects)
 	rate->us = slots ? slots[0].shot.us : 0;
 	rate->bytes = f.bytes;
 	rate->parallel = 1;
-	if (!f.err && !f.wrong && rate->us < (uint64_t)t->o->seconds * US_PER_S &&
-	    !trial_io_stopped(t)) {
+	if (!f.err && !f.wrong && rate->us < (uint64_t)t->o->ms * 1000 && !trial_io_stopped(t)) {
 		n = how_many(t, rate->us);
 		f.bytes = 0;
 		f.max = cap > 1 ? cap : 1;
@@ -319,7 +317,7 @@ void trial_speed(struct trial *t)
 
 	if (t->o->samples)
 		latencies(t);
-	if (!t->o->seconds || trial_io_stopped(t))
+	if (!t->o->ms || trial_io_stopped(t))
 		return;
 	n = throughput(t, true, 0);
 	if (t->r->rows[t->r->nr_rows - 1].result == TRIAL_NOTE && !trial_io_stopped(t))

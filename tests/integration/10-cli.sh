@@ -5,7 +5,7 @@
 . tests/integration/lib.sh
 cd "$ZT_TMP"
 
-commands="format serve status list stats detach fail clear device key"
+commands="format serve status list stats detach fail clear device key probe"
 zerofs help > all
 for c in $commands version help; do
 	grep -qE "^  $c " all || fail "'zerofs help' does not list $c"

@@ -4,7 +4,7 @@
 # subcommand; the nbdkit plugin's page names its parameters.
 . tests/integration/lib.sh
 
-for c in format serve status list stats detach fail clear device key journal; do
+for c in format serve status list stats detach fail clear device key journal probe; do
 	page=$ZT_TOP/man/zerofs-$c.8
 	[ -e "$page" ] || fail "no man page for zerofs $c"
 	zerofs "$c" --help | sed -nE 's/^  --([a-z-]+).*/\1/p' | grep -vx help | sort > "$ZT_TMP/help" || true

@@ -29,7 +29,7 @@
 
 static const struct trial_opts some = {
 	.samples = 7,
-	.seconds = 0,
+	.ms = 0,
 	.rounds = 3,
 	.object_bytes = BODY,
 	.parallel = 4,
@@ -149,7 +149,7 @@ static void test_good(void **state)
 
 	(void)state;
 	begin(&x);
-	o.seconds = 1;
+	o.ms = 200;
 	/* so that they are few: a store in memory is fast */
 	o.object_bytes = 32u << 20;
 	run(&x, &o);
@@ -441,7 +441,7 @@ static void test_files(void **state)
 	assert_int_equal(core_init(&core, NULL, NULL), 0);
 	assert_int_equal(file_open(&s, path, 0, &core, 8), 0);
 	env.store = s;
-	o.seconds = 1;
+	o.ms = 200;
 	o.object_bytes = 4u << 20;
 	trial_begin(&r);
 	core_lock(&core);
