@@ -14,6 +14,15 @@ struct volume;
 /* So many deltas of a kind, and all its runs are written anew; at a clean end twice as many. */
 #define CHECKPOINT_RUNS	64u
 
+/*
+ * What one asks of the store, for an estimate: two runs, a manifest and a head are PUT, heads are
+ * listed after that, and for the sweep manifests and runs; it deletes a manifest, and, since whole
+ * runs are written anew in the end, as many runs.
+ */
+#define CHECKPOINT_PUTS	   4u
+#define CHECKPOINT_LISTS   3u
+#define CHECKPOINT_DELETES 3u
+
 /* Starts one if enough segments were applied since the last. */
 void checkpoint_due(struct volume *v);
 
