@@ -131,6 +131,11 @@ int params_complete(struct params *p, struct served_conf *ret, char *err)
 	return read_secret(p, err);
 }
 
+int params_lock(struct params *p)
+{
+	return p->secret_buf && sodium_mlock(p->secret_buf, SECRET_MAX) < 0 ? -errno : 0;
+}
+
 void params_wipe(void *ctx)
 {
 	struct params *p = ctx;

@@ -91,8 +91,15 @@ static int plugin_after_fork(void)
 	bool told = false;
 	int rc;
 
-	if (getpid() != before_fork)
+	if (getpid() != before_fork) {
 		log_set_hook(to_nbdkit, NULL);
+		/* The rest is locked when there is a key: the store may be away until then. */
+		rc = params_lock(&params);
+		if (rc)
+			log_warn("the passphrase or key file's bytes cannot be locked in memory "
+				 "(mlock: %s): they may be paged out",
+				 strerror(-rc));
+	}
 	rc = served_start(&served, &conf);
 	while (!rc && !served_ready(served, &rc, err)) {
 		if (told) {

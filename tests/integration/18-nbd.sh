@@ -43,6 +43,8 @@ stop() { # it ends by itself, with status 0 and everything in the store
 	wait "$pid" || rc=$?
 	[ $rc = 0 ] && grep -q 'stopped; everything is in the store' "$1" || { cat "$1"; fail "it ended with status $rc"; }
 }
+# locked_with PID FILE: where the memory of a process has the bytes of FILE: an address each, and whether it is locked.
+locked_with() { python3 "$ZT_TOP/tests/integration/whereis.py" "$1" "$2"; }
 killed() { kill -9 "$pid"; wait "$pid" 2> /dev/null || true; }
 
 # no PATTERN PARAMETER...: nbdkit ends at once with status 1 and a line that matches.
@@ -125,8 +127,28 @@ nbdkit -P "$dir/pidfile" -U "$sock" "$plugin" "$url" "${common[@]}"
 nbd io writefua:4096:4096:77 > /dev/null
 pid=$(cat pidfile)
 pids+=("$pid")
+[ "$(sed -n 's/^VmLck:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$pid/status")" -ge 131072 ] || fail "from the background: memory is not locked"
 kill -TERM "$pid"
 timeout 30 tail --pid="$pid" -f /dev/null || fail "it does not end"
+# While the store is away, what unlocks the volume is locked: locks do not outlive nbdkit's fork.
+rm -f "$sock" pidfile
+AWS_ACCESS_KEY_ID=AK AWS_SECRET_ACCESS_KEY=SK nbdkit -P "$dir/pidfile" -U "$sock" "$plugin" key-file=key "state-dir=$dir/state3" \
+	memory=128M "s3://bucket/v?endpoint=http://127.0.0.1:1&plain-http=yes"
+for _ in $(seq 100); do
+	[ ! -s pidfile ] || break
+	sleep 0.05
+done
+pid=$(cat pidfile)
+pids+=("$pid")
+for _ in $(seq 100); do
+	lines=$(locked_with "$pid" key)
+	[ -z "$lines" ] || grep -q open <<< "$lines" || break
+	sleep 0.05
+done
+[ -n "$lines" ] || fail "in the background: the key file's bytes are nowhere"
+! grep -q open <<< "$lines" || fail "in the background: the key file's bytes are not locked in memory: $lines"
+kill -TERM "$pid"
+timeout 30 tail --pid="$pid" -f /dev/null || fail "it does not end while the store is away"
 start log "${common[@]}"
 nbd io read:4096:4096:77 > /dev/null || fail "from the background: lost"
 stop log
