@@ -348,6 +348,21 @@ static void caps(void **state)
 	for (sent = 0; s3_cap_take(&c, t, 65536);)
 		sent += 65536;
 	assert_true(sent <= 300000 + 65536 + 1);
+	assert_int_equal(s3_cap_piece(&c), 65536);
+	s3_cap_destroy(&c);
+	/* the lowest: no pause longer than a second, so that nobody takes us for gone */
+	s3_cap_init(&c, 1000, t);
+	for (end = t + 100000000, sent = 0; t < end;) {
+		uint64_t at = t;
+
+		if (s3_cap_take(&c, t, s3_cap_piece(&c)))
+			sent += s3_cap_piece(&c);
+		else
+			at = s3_cap_ready_us(&c, t);
+		assert_true(at - t <= 1000000);
+		t = at;
+	}
+	assert_in_range(sent, 99000, 101000);
 	s3_cap_destroy(&c);
 }
 

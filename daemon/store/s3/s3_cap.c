@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "store/s3/s3_cap.h"
 
-#define US_PER_S 1000000u
+#define US_PER_S  1000000u
+#define PIECE_MIN 512u
+#define PIECE_MAX 65536u
 
 void s3_cap_init(struct s3_cap *c, uint64_t bps, uint64_t now_us)
 {
@@ -29,6 +31,13 @@ static void refill(struct s3_cap *c, uint64_t now_us)
 		return; /* what is less than a byte counts later */
 	c->at_us = now_us;
 	c->credit = c->credit + more < most ? c->credit + more : most;
+}
+
+size_t s3_cap_piece(const struct s3_cap *c)
+{
+	uint64_t n = c->bps / 4;
+
+	return n < PIECE_MIN ? PIECE_MIN : n > PIECE_MAX ? PIECE_MAX : (size_t)n;
 }
 
 bool s3_cap_take(struct s3_cap *c, uint64_t now_us, size_t n)

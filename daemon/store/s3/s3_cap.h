@@ -11,8 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define S3_CAP_PIECE 65536u /* of an upload under a cap, so that all move on */
-
 struct s3_cap {
 	pthread_mutex_t lock;
 	uint64_t bps; /* 0 = none; constant */
@@ -22,6 +20,9 @@ struct s3_cap {
 
 void s3_cap_init(struct s3_cap *c, uint64_t bps, uint64_t now_us);
 void s3_cap_destroy(struct s3_cap *c);
+
+/* How much of an upload should go at a time, so that all move on: a quarter of a second's, at most. */
+size_t s3_cap_piece(const struct s3_cap *c);
 
 /* Whether @n bytes may go now; they are counted then. */
 bool s3_cap_take(struct s3_cap *c, uint64_t now_us, size_t n);

@@ -35,6 +35,7 @@
 #define CUT_SMALL_US  2000000u /* without a first byte; twice as long at each further try */
 #define CUT_OTHER_US  5000000u /* the same of LIST, DELETE and larger GETs */
 #define CUT_MAX_US    16000000u
+#define STILL_US      60000000u /* under a cap, and nothing holds it back */
 #define CREDS_WAIT_US 10000000u
 #define NEVER	      UINT64_MAX
 
@@ -359,6 +360,11 @@ static void ended(struct s3_io *io, struct s3_xfer *x, int code)
 
 /* ---- timers ------------------------------------------------------------------------------ */
 
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static uint64_t hedge_at(const struct s3_io *io, const struct call *c)
 {
 	const struct s3_xfer *x = c->main;
@@ -368,16 +374,23 @@ static uint64_t hedge_at(const struct s3_io *io, const struct call *c)
 	return x->begun_us + s3_hedge_delay_us(&io->hedge);
 }
 
-/* When an exchange is cut that has brought nothing. A PUT's body takes as long as it takes. */
-static uint64_t cut_at(const struct call *c, const struct s3_xfer *x)
+/*
+ * When an exchange is cut that has brought nothing, or under a cap, where curl cannot tell slow from
+ * stuck, in which nothing moves any more. A PUT's body takes as long as it takes.
+ */
+static uint64_t cut_at(const struct s3_io *io, const struct call *c, const struct s3_xfer *x)
 {
-	uint64_t us = is_small_get(c) ? CUT_SMALL_US : CUT_OTHER_US;
+	uint64_t us = is_small_get(c) ? CUT_SMALL_US : CUT_OTHER_US, still = NEVER;
 
-	if (!x || x->first_us || x->paused || c->req->op == STORE_PUT)
+	if (!x || x->paused)
 		return NEVER;
+	if (s3_shared_capped(io->shared))
+		still = x->moved_us + STILL_US;
+	if (x->first_us || c->req->op == STORE_PUT)
+		return still;
 	for (uint32_t i = 0; i < c->retry.tries && us < CUT_MAX_US; i++)
 		us *= 2;
-	return x->begun_us + (us < CUT_MAX_US ? us : CUT_MAX_US);
+	return min(still, x->begun_us + min(us, CUT_MAX_US));
 }
 
 static void hedge(struct s3_io *io, struct call *c)
@@ -400,6 +413,7 @@ static bool unpause(struct s3_xfer *x, uint64_t t)
 	if (!x || !x->paused || s3_cap_ready_us(x->paused, t) > t)
 		return false;
 	x->paused = NULL;
+	x->moved_us = t;
 	curl_easy_pause(x->easy, CURLPAUSE_CONT);
 	return true;
 }
@@ -426,20 +440,15 @@ static bool timers(struct s3_io *io)
 			hedge(io, c);
 			any = true;
 		}
-		if (cut_at(c, c->hedge) <= t)
+		if (cut_at(io, c, c->hedge) <= t)
 			ended(io, c->hedge, CURLE_OPERATION_TIMEDOUT);
-		else if (cut_at(c, c->main) <= t)
+		else if (cut_at(io, c, c->main) <= t)
 			ended(io, c->main, CURLE_OPERATION_TIMEDOUT);
 		else
 			continue;
 		any = true;
 	}
 	return any;
-}
-
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 static uint64_t next_at(struct s3_io *io, uint64_t t)
@@ -452,7 +461,7 @@ static uint64_t next_at(struct s3_io *io, uint64_t t)
 			at = min(at, c->due_us);
 	list_for_each_entry(c, &io->active, link) {
 		at = min(at, hedge_at(io, c));
-		at = min(at, min(cut_at(c, c->main), cut_at(c, c->hedge)));
+		at = min(at, min(cut_at(io, c, c->main), cut_at(io, c, c->hedge)));
 		if (c->main && c->main->paused)
 			at = min(at, s3_cap_ready_us(c->main->paused, t));
 		if (c->hedge && c->hedge->paused)

@@ -32,6 +32,11 @@ void s3_shared_destroy(struct s3_shared *s)
 	s3_cap_destroy(&s->up);
 }
 
+bool s3_shared_capped(const struct s3_shared *s)
+{
+	return s->up.bps || s->down.bps;
+}
+
 void s3_shared_region(struct s3_shared *s, char ret[33])
 {
 	pthread_mutex_lock(&s->lock);

@@ -37,6 +37,9 @@ void s3_shared_init(struct s3_shared *s, const struct s3_opts *o, struct core *c
 		    struct clock *clock, struct creds_chain *creds);
 void s3_shared_destroy(struct s3_shared *s);
 
+/* Whether transfers are slowed down on purpose. */
+bool s3_shared_capped(const struct s3_shared *s);
+
 void s3_shared_region(struct s3_shared *s, char ret[33]);
 
 /*

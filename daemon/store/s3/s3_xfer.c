@@ -17,7 +17,6 @@
 #define CONNECT_MS	5000L
 #define SLOW_BYTES	1024L /* per second ... */
 #define SLOW_S		15L /* ... for so long: given up */
-#define SLOW_CAPPED_S	60L
 #define CONN_IDLE_S	60L
 #define CONN_LIFE_S	600L
 #define DNS_S		30L
@@ -42,13 +41,16 @@ static size_t on_read(char *p, size_t size, size_t nmemb, void *ctx)
 	size_t room = size * nmemb, n = 0;
 
 	if (x->shared->up.bps) {
-		if (room > S3_CAP_PIECE)
-			room = S3_CAP_PIECE;
+		size_t piece = s3_cap_piece(&x->shared->up);
+
+		if (room > piece)
+			room = piece;
 		if (!s3_cap_take(&x->shared->up, now(x), room)) {
 			x->paused = &x->shared->up;
 			return CURL_READFUNC_PAUSE;
 		}
 	}
+	x->moved_us = now(x);
 	while (n < room && x->iov < r->niov) {
 		const struct iovec *v = &r->iov[x->iov];
 		size_t k = v->iov_len - x->iov_off;
@@ -94,8 +96,9 @@ static size_t on_header(char *p, size_t size, size_t nmemb, void *ctx)
 {
 	struct s3_xfer *x = ctx;
 
+	x->moved_us = now(x);
 	if (!x->first_us)
-		x->first_us = now(x);
+		x->first_us = x->moved_us;
 	s3_answer_header(&x->a, p, size * nmemb);
 	return size * nmemb;
 }
@@ -150,6 +153,7 @@ static size_t on_write(char *p, size_t size, size_t nmemb, void *ctx)
 		x->paused = &x->shared->down;
 		return CURL_WRITEFUNC_PAUSE;
 	}
+	x->moved_us = now(x);
 	if (!good(x)) {
 		s3_answer_body(&x->a, p, n);
 		return n;
@@ -288,9 +292,11 @@ static void set_up(struct s3_xfer *x, unsigned int flags)
 	curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, DOWNLOAD_BUFFER);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
-	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME,
-			 o->up_bps || o->down_bps ? SLOW_CAPPED_S : SLOW_S);
+	/* Under a cap slow is what we are: s3_io.c looks whether anything moves. */
+	if (!s3_shared_capped(x->shared)) {
+		curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
+		curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, SLOW_S);
+	}
 	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, CONN_IDLE_S);
 	curl_easy_setopt(e, CURLOPT_MAXLIFETIME_CONN, CONN_LIFE_S);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -363,7 +369,7 @@ int s3_xfer_begin(struct s3_xfer *x, struct s3_shared *shared, struct s3_xfer_jo
 		return rc;
 	}
 	set_up(x, flags);
-	x->begun_us = now(x);
+	x->begun_us = x->moved_us = now(x);
 	return 0;
 }
 

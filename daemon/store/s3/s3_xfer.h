@@ -54,7 +54,8 @@ struct s3_xfer {
 	const char *bad; /* what is wrong with the answer */
 	struct s3_answer a;
 	struct s3_cap *paused; /* by which cap; NULL: by none */
-	uint64_t begun_us, first_us; /* monotonic; first_us: of the answer, 0 = none so far */
+	/* monotonic; first_us: of the answer, 0 = none so far; moved_us: bytes, or may do so again */
+	uint64_t begun_us, first_us, moved_us;
 };
 
 /* What became of it: done, then @res and @size; or else @e. */
