@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The S3 store against a server in trouble: each fault by itself. */
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -55,8 +59,8 @@ static void open_store_at(const char *prefix, const char *more)
 	struct url u;
 
 	snprintf(text, sizeof(text),
-		 "s3://" S3SRV_BUCKET "%s?endpoint=http://%s:%u&plain-http=yes%s", prefix, w.host,
-		 s3srv_port(w.srv), more);
+		 "s3://" S3SRV_BUCKET "%s?endpoint=http://%s:%u&plain-http=yes%s", prefix,
+		 w.host, s3srv_port(w.srv), more);
 	assert_int_equal(url_parse(&u, text, err, sizeof(err)), 0);
 	assert_int_equal(url_open(&w.s, &u, 0, &w.core, &w.fast.clock, err, sizeof(err)), 0);
 }
@@ -592,6 +596,75 @@ static void hangs(void **state)
 	assert_in_range(t, 1900000, 4500000);
 }
 
+/* ---- names that are not looked up -------------------------------------------------------- */
+
+#define NAMED "name.test" /* is 127.0.0.1 */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned int hang, hanging; /* look-ups that will, and that do */
+	bool release;
+} dns = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+/* In place of the C library's, for libcurl: a look-up hangs for 5 s at most. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		struct addrinfo **res)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	struct timespec until;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (!node || strcmp(node, NAMED) != 0)
+		return real(node, service, hints, res);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 5;
+	pthread_mutex_lock(&dns.lock);
+	if (dns.hang) {
+		dns.hang--;
+		dns.hanging++;
+		while (!dns.release &&
+		       pthread_cond_timedwait(&dns.changed, &dns.lock, &until) != ETIMEDOUT)
+			;
+		dns.hanging--;
+		pthread_cond_broadcast(&dns.changed);
+	}
+	pthread_mutex_unlock(&dns.lock);
+	return real("127.0.0.1", service, hints, res);
+}
+
+/* The second exchange has the answer; the end of the first does not wait for its look-up. */
+static void hung_lookup(void **state)
+{
+	uint64_t t;
+	char buf[64];
+
+	(void)state;
+	store_close(w.s);
+	w.host = NAMED;
+	open_store("");
+	s3srv_plant(w.srv, "v/h", "0123456789abcdef");
+	dns.hang = 1;
+	dns.release = false;
+	t = clock_mono_us(clock_system());
+	assert_int_equal(get("h", 4, buf, 8), 8);
+	t = clock_mono_us(clock_system()) - t;
+	assert_memory_equal(buf, "456789ab", 8);
+	/* and the thread goes on */
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(get("h", 4, buf, 8), 8);
+	pthread_mutex_lock(&dns.lock);
+	assert_int_equal(dns.hanging, 1);
+	dns.release = true;
+	pthread_cond_broadcast(&dns.changed);
+	while (dns.hanging)
+		pthread_cond_wait(&dns.changed, &dns.lock);
+	pthread_mutex_unlock(&dns.lock);
+	assert_in_range(t, 250000, 1900000);
+}
+
+/* ---- caps and headers -------------------------------------------------------------------- */
+
 static void capped(void **state)
 {
 	size_t n = 1500000;
@@ -780,12 +853,12 @@ static void replaced(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(transient),	     T(conflict),	T(lost_answers), T(bad_bodies),
-		T(html_for_good),    T(beyond_the_end), T(skew),	 T(region),
-		T(refused),	     T(wrong_keys),	T(away),	 T(hangs),
-		T(capped),	     T(headers),	T(expired),	 T(pages),
-		T(expired_together), T(replaced),	T(strangers),	 T(odd_keys),
-		T(capped_and_stuck), T(redirects),
+		T(transient),	     T(conflict),	  T(lost_answers), T(bad_bodies),
+		T(html_for_good),    T(beyond_the_end),	  T(skew),	   T(region),
+		T(refused),	     T(wrong_keys),	  T(away),	   T(hangs),
+		T(capped),	     T(headers),	  T(expired),	   T(pages),
+		T(expired_together), T(replaced),	  T(strangers),	   T(odd_keys),
+		T(hung_lookup),	     T(capped_and_stuck), T(redirects),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
