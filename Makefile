@@ -254,7 +254,7 @@ demo:
 
 # All of them run, whatever the first says.
 bench:
-	$(Q)rc=0; for b in bench-driver bench-engine; do $(MAKE) --no-print-directory $$b || rc=1; done; exit $$rc
+	$(Q)rc=0; for b in bench-driver bench-engine bench-s3; do $(MAKE) --no-print-directory $$b || rc=1; done; exit $$rc
 bench-engine:
 	$(Q)tests/setup.sh bench-engine
 	$(Q)$(MAKE) -s --no-print-directory -j2 bench-programs
@@ -311,8 +311,8 @@ help:
 	@echo '  make torture        power cuts and kills in QEMU, ROUNDS=20 unless said; SEED=n does it again'
 	@echo '  make lint style     layers, sparse, shellcheck, own rules; formatting (make format mends it)'
 	@echo '  make bench-driver   the ring against nbd and ublk, in QEMU; build/bench/driver.json'
-	@echo '  make bench-engine   the engine over a store of fixed delay; build/bench/engine.json (make bench: both)'
-	@echo '  make bench-s3       over a store with the delays of S3, and on s3backer; build/bench/s3.json'
+	@echo '  make bench-engine   the engine over a store of fixed delay; build/bench/engine.json'
+	@echo '  make bench-s3       over a store with the delays of S3, and on s3backer; build/bench/s3.json (make bench: all three)'
 	@echo '  make setup          install and fetch all that the above needs'
 	@echo
 	@echo '  V=1 shows commands, VERBOSE=1 what tests print, SKIP="NAME ..." leaves parts or tests of a check out,'
