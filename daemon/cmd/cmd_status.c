@@ -147,6 +147,29 @@ static json_t *one_json(const struct zerofs_session_info *si, json_t *daemon)
 			 daemon ? daemon : json_null());
 }
 
+/* Of a volume that nbdkit serves; false: none does. */
+static bool status_nbd(const char *name, bool json)
+{
+	json_t *daemon = target_try_nbd(name, "status");
+
+	if (!daemon)
+		return false;
+	if (json) {
+		json_t *j = json_pack("{s:s, s:s, s:s, s:O}", "name", name, "uuid",
+				      str(daemon, "uuid"), "served_by", "nbd", "daemon", daemon);
+
+		json_dumpf(j, stdout, JSON_INDENT(2));
+		printf("\n");
+		json_decref(j);
+	} else {
+		printf("%s: served by nbdkit, without the module\n", name);
+		printf("  uuid:     %s\n", str(daemon, "uuid"));
+		print_daemon(daemon);
+	}
+	json_decref(daemon);
+	return true;
+}
+
 int cmd_status(const struct cmd *cmd, int argc, char **argv)
 {
 	bool json = false;
@@ -161,6 +184,8 @@ int cmd_status(const struct cmd *cmd, int argc, char **argv)
 
 	if (rc)
 		return rc == CMD_OPT_HELP ? CMD_OK : rc;
+	if (argc > 1 && status_nbd(argv[1], json))
+		return CMD_OK;
 	rc = target_open(&kd);
 	if (rc)
 		return rc;

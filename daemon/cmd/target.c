@@ -203,6 +203,36 @@ int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int p
 	return 0;
 }
 
+json_t *target_try_nbd(const char *name, const char *op)
+{
+	json_t *answer = NULL;
+
+	if (control_ask(CONTROL_DIR_NBD, name, json_pack("{s:s}", "op", op), CONTROL_PATIENCE_MS,
+			NULL, NULL, &answer))
+		return NULL;
+	if (json_is_true(json_object_get(answer, "ok")))
+		return answer;
+	json_decref(answer);
+	return NULL;
+}
+
+int target_ask_word(const char *word, const char *op, json_t **ret)
+{
+	struct zerofs_session_info si;
+	struct kdev kd;
+	int rc;
+
+	*ret = target_try_nbd(word, op);
+	if (*ret)
+		return 0;
+	rc = target_open_find(&kd, word, &si);
+	if (rc)
+		return rc;
+	rc = target_ask(&si, json_pack("{s:s}", "op", op), CONTROL_PATIENCE_MS, ret);
+	kdev_close(&kd);
+	return rc;
+}
+
 json_t *target_try(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms)
 {
 	json_t *answer = NULL;

@@ -35,6 +35,18 @@ int target_devices(struct kdev *kd, uint32_t session, struct zerofs_dev_info **r
 int target_ask(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms,
 	       json_t **ret);
 
+/*
+ * Asks "@op" of an nbdkit on this host that serves a volume called @name, without the module. Its
+ * answer, the caller's, or NULL: there is none that answers.
+ */
+json_t *target_try_nbd(const char *name, const char *op);
+
+/*
+ * Asks "@op" (stats, status) of whoever serves the volume that @word means: the daemon of the
+ * module's session, or an nbdkit that serves a volume of that name. The rest as above.
+ */
+int target_ask_word(const char *word, const char *op, json_t **ret);
+
 /* The same without words: NULL if the daemon does not answer. */
 json_t *target_try(const struct zerofs_session_info *si, json_t *req, unsigned int patience_ms);
 

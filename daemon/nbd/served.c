@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/uuid.h"
+#include "nbd/answer.h"
 #include "server/host.h"
 #include "server/process.h"
 #include "server/region.h"
@@ -59,6 +60,8 @@ struct served {
 	bool stop; /* core lock */
 
 	struct keyring *keys;
+	char uuid[UUID_STR_LEN];
+	struct answer *answer; /* NULL: nobody is told anything */
 	struct volume *volume;
 	struct region region;
 	struct loop *loop;
@@ -279,6 +282,25 @@ static int recover(struct served *s, char *err)
 	return rc;
 }
 
+/* Not being asked is no reason not to serve. */
+static void begin_answers(struct served *s)
+{
+	const struct answer_conf conf = {
+		.host = s->host,
+		.volume = s->volume,
+		.url = s->conf->url,
+		.name = keys_name(s->keys),
+		.uuid = uuid_str(s->uuid, keys_uuid(s->keys)),
+		.flush_local = s->conf->volume.flush_local,
+		.superseded = &s->superseded,
+		.stop = &s->stop,
+	};
+	char err[HOST_ERR_LEN];
+
+	if (answer_start(&s->answer, &conf, err, sizeof(err)))
+		log_warn("zerofs status and stats cannot ask this server: %s", err);
+}
+
 static int start(struct served *s, char *err)
 {
 	char warning[HOST_ERR_LEN];
@@ -303,8 +325,10 @@ static int start(struct served *s, char *err)
 		rc = open_local(s, err);
 	if (!rc)
 		rc = recover(s, err);
-	if (!rc)
+	if (!rc) {
 		host_talk(h);
+		begin_answers(s);
+	}
 	return rc;
 }
 
@@ -367,6 +391,7 @@ static void finish(struct served *s)
 
 	if (!h)
 		return;
+	answer_stop(s->answer);
 	host_stop_timer(h);
 	core_lock(&h->core);
 	h->stop = false;

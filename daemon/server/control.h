@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #define CONTROL_DIR	    "/run/zerofs"
+#define CONTROL_DIR_NBD	    "/run/zerofs-nbd" /* likewise, of servers without the module */
 #define CONTROL_MAX	    (1u << 20) /* bytes of a request or an answer */
 #define CONTROL_PATIENCE_MS 3000 /* with a peer that should answer at once */
 

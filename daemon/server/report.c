@@ -55,6 +55,7 @@ static json_t *head(struct session *s, const struct report_meta *m)
 	set_str(j, "url", m->url);
 	set_u64(j, "pid", (uint64_t)getpid());
 	set_str(j, "version", ZEROFS_VERSION);
+	set_str(j, "served_by", m->by);
 	set_str(j, "phase", m->phase);
 	set_str(j, "state", s->bound ? report_state(kdev_state(&s->kd)) : "NONE");
 	set_str(j, "flush", m->flush_local ? "local" : "store");

@@ -15,6 +15,7 @@ struct session;
 /**
  * struct report_meta - what neither host nor session knows
  * @url:	as given to serve
+ * @by:	who serves: "module" or "nbd"
  * @phase:	"starting", "recovering", "serving", "draining", "superseded"
  * @started_us:	wall clock
  * @flush_local: as asked for; the journal may have failed since
@@ -25,6 +26,7 @@ struct report_meta {
 	const char *url;
 	const char *name;
 	const char *uuid;
+	const char *by;
 	const char *phase;
 	uint64_t started_us;
 	bool flush_local;

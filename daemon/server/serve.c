@@ -612,6 +612,7 @@ int serve_run(const struct serve_conf *conf, char *err)
 		.url = conf->url,
 		.name = s->name,
 		.uuid = s->uuid,
+		.by = "module",
 		.phase = "starting",
 		.flush_local = conf->volume.flush_local,
 	};
