@@ -83,15 +83,25 @@ json_t *report_store_wire(struct store *s)
 	return j;
 }
 
+static uint64_t per_hour(uint64_t n, uint64_t us)
+{
+	return us ? (uint64_t)(((unsigned __int128)n * 3600000000u + us / 2) / us) : 0;
+}
+
 static json_t *span(const struct stat_usage *u)
 {
-	json_t *j = json_object();
+	json_t *j = json_object(), *rate = json_object();
 
 	set_u64(j, "us", u->us);
 	for (int i = 0; i < STORE_NR_OPS; i++)
 		set_u64(j, stat_op_name((enum store_op)i), u->requests[i]);
 	set_u64(j, "bytes_up", u->bytes_up);
 	set_u64(j, "bytes_down", u->bytes_down);
+	for (int i = 0; i < STORE_NR_OPS; i++)
+		set_u64(rate, stat_op_name((enum store_op)i), per_hour(u->requests[i], u->us));
+	set_u64(rate, "bytes_up", per_hour(u->bytes_up, u->us));
+	set_u64(rate, "bytes_down", per_hour(u->bytes_down, u->us));
+	json_object_set_new(j, "per_hour", rate);
 	return j;
 }
 
