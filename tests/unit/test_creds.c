@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -51,7 +53,7 @@ static void home(const char *credentials, const char *config)
 static void finds(const char *file, const char *profile, const char *access, const char *secret,
 		  const char *token)
 {
-	const struct creds_opts o = { file, profile };
+	const struct creds_opts o = { .file = file, .profile = profile };
 	struct creds_chain *c;
 	struct creds got;
 
@@ -67,7 +69,7 @@ static void finds(const char *file, const char *profile, const char *access, con
 /* The line has @pattern, and no secret. */
 static void refuses(const char *file, const char *profile, const char *pattern)
 {
-	const struct creds_opts o = { file, profile };
+	const struct creds_opts o = { .file = file, .profile = profile };
 	struct creds_chain *c;
 
 	strcpy(err, "");
@@ -158,41 +160,121 @@ static void form(void **state)
 
 static void count(void *priv)
 {
-	++*(int *)priv;
+	atomic_fetch_add((atomic_int *)priv, 1);
+}
+
+/* Until @told has come to @n, for five seconds at most. */
+static void wait_told(atomic_int *told, int n)
+{
+	for (int i = 0; i < 5000 && atomic_load(told) < n; i++)
+		usleep(1000);
+	assert_int_equal(atomic_load(told), n);
+}
+
+static void wait_why(struct creds_chain *c, const char *pattern)
+{
+	char why[CREDS_WHY] = "";
+
+	for (int i = 0; i < 5000 && !strstr(why, pattern); i++) {
+		usleep(1000);
+		creds_why(c, why, sizeof(why));
+	}
+	assert_non_null(strstr(why, pattern));
+}
+
+static void wait_gen(struct creds_chain *c, uint64_t gen, struct creds *got)
+{
+	for (int i = 0; i < 10000 && (creds_get(c, got) || got->gen != gen); i++)
+		usleep(1000);
+	assert_int_equal(got->gen, gen);
 }
 
 static void renewal(void **state)
 {
-	const struct creds_opts o = { NULL, NULL };
+	const struct creds_opts o = { .file = NULL };
 	struct creds_chain *c;
 	struct creds a, b;
-	int told = 0;
+	atomic_int told = 0;
+	char why[CREDS_WHY];
+	int n;
 
 	(void)state;
 	home("[default]\n" KEYS("1"), NULL);
 	assert_int_equal(creds_open(&c, &o, clock_system(), err, sizeof(err)), 0);
 	creds_notify(c, count, &told);
 	creds_get(c, &a);
+	assert_false(a.stale);
 	creds_reject(c, a.gen); /* nobody has renewed them */
+	wait_told(&told, 1);
 	creds_get(c, &b);
 	assert_int_equal(b.gen, a.gen);
-	assert_int_equal(told, 0);
+	assert_true(b.stale);
+	assert_false(b.constant);
 	put(".aws/credentials", "[default]\naws_access_key_id = A2\n"); /* half written */
-	creds_reject(c, a.gen);
+	wait_why(c, "only one of aws_access_key_id"); /* it is looked again by itself */
+	assert_true(atomic_load(&told) >= 2);
 	creds_get(c, &b);
 	assert_string_equal(b.access, "A1");
 	put(".aws/credentials", "[default]\n" KEYS("2") "aws_session_token = T\n");
 	creds_reject(c, a.gen);
-	creds_get(c, &b);
+	wait_gen(c, a.gen + 1, &b);
 	assert_string_equal(b.access, "A2");
 	assert_string_equal(b.token, "T");
 	assert_int_not_equal(b.gen, a.gen);
-	assert_int_equal(told, 1);
+	assert_false(b.stale);
+	creds_why(c, why, sizeof(why));
+	assert_string_equal(why, "");
+	usleep(10000);
+	n = atomic_load(&told);
 	put(".aws/credentials", "[default]\n" KEYS("3"));
 	creds_reject(c, a.gen); /* of an earlier generation: somebody was first */
+	usleep(100000);
 	creds_get(c, &b);
 	assert_string_equal(b.access, "A2");
-	assert_int_equal(told, 1);
+	assert_int_equal(atomic_load(&told), n);
+	creds_close(c);
+}
+
+/* The environment's do not change: nobody waits for others. */
+static void constant(void **state)
+{
+	const struct creds_opts o = { .file = NULL };
+	struct creds_chain *c;
+	struct creds got;
+
+	(void)state;
+	home(NULL, NULL);
+	setenv("AWS_ACCESS_KEY_ID", "AE", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "SEKRETE", 1);
+	assert_int_equal(creds_open(&c, &o, clock_system(), err, sizeof(err)), 0);
+	assert_int_equal(creds_get(c, &got), 0);
+	assert_false(got.stale);
+	creds_reject(c, got.gen);
+	assert_int_equal(creds_get(c, &got), 0);
+	assert_true(got.stale && got.constant);
+	creds_close(c);
+}
+
+/* A file that is gone for a moment does not make us somebody else. */
+static void stays(void **state)
+{
+	const struct creds_opts o = { .file = NULL };
+	struct creds_chain *c;
+	struct creds got;
+	atomic_int told = 0;
+
+	(void)state;
+	home("[default]\n" KEYS("1"), NULL);
+	assert_int_equal(creds_open(&c, &o, clock_system(), err, sizeof(err)), 0);
+	creds_notify(c, count, &told);
+	creds_get(c, &got);
+	home(NULL, NULL);
+	creds_reject(c, got.gen);
+	wait_told(&told, 1);
+	assert_int_equal(creds_get(c, &got), 0);
+	assert_string_equal(got.access, "A1");
+	assert_false(got.stale);
+	wait_why(c, "the profile 'default'");
 	creds_close(c);
 }
 
@@ -213,9 +295,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order),
-		cmocka_unit_test(form),
-		cmocka_unit_test(renewal),
+		cmocka_unit_test(order),    cmocka_unit_test(form),  cmocka_unit_test(renewal),
+		cmocka_unit_test(constant), cmocka_unit_test(stays),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

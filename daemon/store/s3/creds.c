@@ -1,216 +1,416 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Happy path: the thread looks up, sleeps until some minutes before the keys expire, looks up
+ * again. Failure modes: a look-up that fails, or brings what the store has refused, is repeated
+ * with pauses that grow; what works until then is used on. Time is the clock's (tests set it), the
+ * sleep is real: whoever asks for keys wakes the thread if there is something to do.
+ */
 #include "store/s3/creds.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <pwd.h>
-#include <stdbool.h>
+#include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "store/s3/creds_file.h"
+#include "base/clock.h"
+#include "store/s3/creds_ask.h"
+#include "store/s3/creds_chain.h"
 
-#define PATH_LEN 4096
+#define S	     1000000ull
+#define EARLY_US     (300 * S) /* before they expire; at half of a short life */
+#define JITTER_US    (60 * S)
+#define PAUSE_MIN_US S
+#define PAUSE_MAX_US (60 * S) /* ... while the old keys work */
+#define PAUSE_BAD_US (8 * S) /* ... while they do not */
+#define NEED_US	     (30 * S) /* so long somebody who could not go on counts */
+#define LOOK_S	     20 /* the longest sleep: the machine's may have been longer */
+#define CLOSE_S	     2 /* for the thread to end */
+#define NEVER	     UINT64_MAX
 
+/* Freed by creds_close(), or by the thread where that has left it behind. */
 struct creds_chain {
+	/* constant */
 	struct creds_opts o;
-	pthread_mutex_t lock;
-	struct creds c; /* guarded by @lock */
+	struct creds_env env;
+	struct clock *clock;
+	int stop_fd;
+
+	/* the thread's own */
+	struct creds_ask ask;
+	enum creds_source source;
+
+	pthread_mutex_t lock; /* guards what follows; none is taken with it held */
+	pthread_cond_t changed; /* CLOCK_MONOTONIC */
+	pthread_t thread;
+	bool stop, ended, left;
+	bool calling; /* @fn */
 	void (*fn)(void *);
 	void *priv;
+	struct creds *c; /* locked memory; gen 0: none */
+	uint64_t renew_us; /* real time: newer ones are due */
+	uint64_t refused; /* the generation that the store has refused, 0 = none */
+	uint64_t needed_us; /* monotonic: when somebody last could not go on, 0 = never */
+	uint64_t next_us; /* monotonic: no look-up before */
+	unsigned int failures; /* look-ups in a row that brought nothing */
+	bool looked;
+	int rc; /* of the last look-up */
+	char why[CREDS_WHY];
 };
 
-static const char *said(const char *s)
+static char *copy(const char *s)
 {
-	return s && *s ? s : NULL;
+	return s && *s ? strdup(s) : NULL;
 }
 
-/* 0, 1 if @name is not set, or -EINVAL. */
-static int take(char *out, size_t room, const char *name, char *err, size_t err_len)
+static int copy_opts(struct creds_opts *to, const struct creds_opts *from)
 {
-	const char *v = said(getenv(name));
+	const char *const src[] = { from->file, from->profile, from->region, from->ca };
+	const char **const dst[] = { &to->file, &to->profile, &to->region, &to->ca };
 
-	if (!v)
-		return 1;
-	if (strlen(v) >= room) {
-		snprintf(err, err_len, "S3 credentials: %s is too long", name);
-		return -EINVAL;
+	for (size_t i = 0; i < sizeof(src) / sizeof(src[0]); i++) {
+		*dst[i] = copy(src[i]);
+		if (src[i] && *src[i] && !*dst[i])
+			return -ENOMEM;
 	}
-	strcpy(out, v);
 	return 0;
 }
 
-/* 0; -ENOENT: none there; -EINVAL. */
-static int from_env(struct creds *c, char *err, size_t err_len)
+static void destroy(struct creds_chain *c)
 {
-	int id = take(c->access, sizeof(c->access), "AWS_ACCESS_KEY_ID", err, err_len), secret,
-	    token;
+	free((void *)(uintptr_t)c->o.file);
+	free((void *)(uintptr_t)c->o.profile);
+	free((void *)(uintptr_t)c->o.region);
+	free((void *)(uintptr_t)c->o.ca);
+	creds_env_drop(&c->env);
+	if (c->stop_fd >= 0)
+		close(c->stop_fd);
+	sodium_free(c->ask.ret);
+	sodium_free(c->c);
+	pthread_cond_destroy(&c->changed);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
 
-	if (id < 0)
-		return id;
-	secret = take(c->secret, sizeof(c->secret), "AWS_SECRET_ACCESS_KEY", err, err_len);
-	if (secret < 0)
-		return secret;
-	if (id && secret)
-		return -ENOENT;
-	if (id || secret) {
-		snprintf(err, err_len,
-			 "S3 credentials: only one of AWS_ACCESS_KEY_ID and "
-			 "AWS_SECRET_ACCESS_KEY is set");
-		return -EINVAL;
+/* ---- when to look ------------------------------------------------------------------------ */
+
+static bool usable(const struct creds_chain *c)
+{
+	return c->c->gen && clock_real_us(c->clock) < c->c->expires_us;
+}
+
+/* Whether there is a reason to look up. Lock held, as below. */
+static bool wanted(const struct creds_chain *c)
+{
+	bool needed = c->needed_us && clock_mono_us(c->clock) - c->needed_us < NEED_US;
+
+	if (!c->looked || (c->c->gen && clock_real_us(c->clock) >= c->renew_us))
+		return true;
+	return needed && (!usable(c) || c->refused == c->c->gen);
+}
+
+static bool due(const struct creds_chain *c)
+{
+	return wanted(c) && clock_mono_us(c->clock) >= c->next_us;
+}
+
+static uint64_t pause_us(const struct creds_chain *c, bool works)
+{
+	uint64_t us = PAUSE_MIN_US, max = works ? PAUSE_MAX_US : PAUSE_BAD_US;
+
+	for (unsigned int i = 1; i < c->failures && us < max; i++)
+		us *= 2;
+	us = us < max ? us : max;
+	return us / 2 + randombytes_uniform((uint32_t)us / 2 + 1);
+}
+
+static uint64_t renewal_at(const struct creds_chain *c, uint64_t expires_us)
+{
+	uint64_t now = clock_real_us(c->clock), early = EARLY_US + randombytes_uniform(JITTER_US);
+
+	if (expires_us == NEVER || expires_us < now)
+		return expires_us;
+	if (early > (expires_us - now) / 2)
+		early = (expires_us - now) / 2;
+	return expires_us - early;
+}
+
+static void take_new(struct creds_chain *c, const struct creds *new)
+{
+	uint64_t gen = c->c->gen + 1;
+
+	*c->c = *new;
+	c->c->gen = gen;
+	c->c->stale = false;
+	c->renew_us = renewal_at(c, new->expires_us);
+	c->failures = 0;
+	c->next_us = 0;
+	c->needed_us = 0;
+	c->why[0] = '\0';
+}
+
+static bool same(const struct creds *a, const struct creds *b)
+{
+	return !strcmp(a->access, b->access) && !strcmp(a->secret, b->secret) &&
+	       !strcmp(a->token, b->token);
+}
+
+/* What a look-up has brought. True: somebody is to be told. Lock held. */
+static bool conclude(struct creds_chain *c, int rc)
+{
+	struct creds *new = c->ask.ret;
+	bool needed = c->needed_us, refused = c->refused && c->refused == c->c->gen;
+
+	c->looked = true;
+	c->rc = rc;
+	if (!rc && !(c->c->gen && same(new, c->c))) {
+		take_new(c, new);
+		return true;
 	}
-	token = take(c->token, sizeof(c->token), "AWS_SESSION_TOKEN", err, err_len);
-	return token < 0 ? token : 0;
+	/* the same keys may have been given a longer life */
+	if (!rc && new->expires_us > c->c->expires_us) {
+		c->c->expires_us = new->expires_us;
+		c->renew_us = renewal_at(c, new->expires_us);
+	}
+	c->failures++;
+	c->next_us = clock_mono_us(c->clock) + pause_us(c, usable(c) && !refused);
+	if (rc)
+		memcpy(c->why, c->ask.why, sizeof(c->why));
+	else
+		c->why[0] = '\0';
+	if (!rc && refused)
+		c->c->stale = true;
+	return needed;
 }
 
-static bool in_home(char out[PATH_LEN], const char *env, const char *name)
-{
-	const char *v = said(getenv(env)), *home = said(getenv("HOME"));
-	struct passwd pw, *found = NULL;
-	char text[2048];
+/* ---- the thread -------------------------------------------------------------------------- */
 
-	if (!home && !getpwuid_r(geteuid(), &pw, text, sizeof(text), &found) && found)
-		home = pw.pw_dir;
-	if (v)
-		return snprintf(out, PATH_LEN, "%s", v) < PATH_LEN;
-	return home && snprintf(out, PATH_LEN, "%s/.aws/%s", home, name) < PATH_LEN;
+/* Lock held, and let go meanwhile. */
+static void look_up(struct creds_chain *c)
+{
+	bool tell;
+	int rc;
+
+	pthread_mutex_unlock(&c->lock);
+	rc = creds_chain_find(&c->ask, &c->source);
+	pthread_mutex_lock(&c->lock);
+	tell = conclude(c, rc) && c->fn && !c->stop;
+	creds_ask_reset(&c->ask);
+	if (tell) {
+		c->calling = true;
+		pthread_mutex_unlock(&c->lock);
+		c->fn(c->priv);
+		pthread_mutex_lock(&c->lock);
+		c->calling = false;
+	}
+	pthread_cond_broadcast(&c->changed);
 }
 
-static int from_profile(struct creds *c, const char *profile, char *err, size_t err_len)
+static void until(struct timespec *ts, unsigned int seconds)
 {
-	char path[PATH_LEN];
-	int rc = -ENOENT;
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_sec += seconds;
+}
 
-	if (in_home(path, "AWS_SHARED_CREDENTIALS_FILE", "credentials"))
-		rc = creds_file_read(c, path, profile, false, err, err_len);
-	if (rc == -ENOENT && in_home(path, "AWS_CONFIG_FILE", "config"))
-		rc = creds_file_read(c, path, profile, true, err, err_len);
+static void *creds_thread(void *arg)
+{
+	struct creds_chain *c = arg;
+	struct timespec ts;
+	bool left;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop) {
+		if (due(c)) {
+			look_up(c);
+			continue;
+		}
+		/* a pause that others wait for is shorter than the longest sleep */
+		until(&ts, wanted(c) ? 1 : LOOK_S);
+		pthread_cond_timedwait(&c->changed, &c->lock, &ts);
+	}
+	c->ended = true;
+	left = c->left;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+	if (left)
+		destroy(c);
+	return NULL;
+}
+
+static int start(struct creds_chain *c)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = -pthread_create(&c->thread, NULL, creds_thread, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!rc)
+		pthread_setname_np(c->thread, "creds");
 	return rc;
 }
 
-static int none(const struct creds_opts *o, const char *profile, char *err, size_t err_len)
-{
-	if (said(o->file))
-		snprintf(err, err_len, "S3 credentials: %.200s has no keys for the profile '%s'",
-			 o->file, profile);
-	else if (said(o->profile) || said(getenv("AWS_PROFILE")))
-		snprintf(err, err_len,
-			 "S3 credentials: the profile '%s' has no keys in ~/.aws/credentials or "
-			 "~/.aws/config",
-			 profile);
-	else
-		snprintf(err, err_len,
-			 "no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-			 "name a profile or a file (zerofs-s3(7))");
-	return -EACCES;
-}
+/* ---- what others call -------------------------------------------------------------------- */
 
-/* What goes into a header's line must not begin another one. */
-static int printable(const struct creds *c, char *err, size_t err_len)
+static int make(struct creds_chain **ret, const struct creds_opts *o, struct clock *clock)
 {
-	const char *const all[] = { c->access, c->secret, c->token };
+	struct creds_chain *c = calloc(1, sizeof(*c));
+	pthread_condattr_t attr;
+	int rc = sodium_init() < 0 ? -EIO : 0;
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		for (const char *p = all[i]; *p; p++) {
-			if (*p > ' ' && *p <= '~')
-				continue;
-			snprintf(err, err_len,
-				 "S3 credentials: a key or token has a blank or a "
-				 "control character in it");
-			return -EINVAL;
-		}
+	if (!c)
+		return -ENOMEM;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	c->clock = clock;
+	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->c = sodium_malloc(sizeof(*c->c));
+	c->ask = (struct creds_ask){
+		.o = &c->o,
+		.env = &c->env,
+		.clock = clock,
+		.stop_fd = c->stop_fd,
+		.ret = sodium_malloc(sizeof(*c->ask.ret)),
+	};
+	if (!rc && c->stop_fd < 0)
+		rc = -errno;
+	if (!rc && (!c->c || !c->ask.ret))
+		rc = -ENOMEM;
+	if (!rc)
+		rc = copy_opts(&c->o, o);
+	if (!rc)
+		rc = creds_env_read(&c->env);
+	if (rc) {
+		destroy(c);
+		return rc;
 	}
+	memset(c->c, 0, sizeof(*c->c));
+	creds_ask_reset(&c->ask);
+	*ret = c;
 	return 0;
-}
-
-static int find(const struct creds_opts *o, struct creds *c, char *err, size_t err_len)
-{
-	const char *profile = said(o->profile);
-	int rc;
-
-	if (!profile)
-		profile = said(getenv("AWS_PROFILE"));
-	if (!profile)
-		profile = "default";
-	if (said(o->file)) {
-		rc = creds_file_read(c, o->file, profile, false, err, err_len);
-	} else {
-		rc = said(o->profile) ? -ENOENT : from_env(c, err, err_len);
-		if (rc == -ENOENT)
-			rc = from_profile(c, profile, err, err_len);
-	}
-	if (rc == -ENOENT)
-		return none(o, profile, err, err_len);
-	return rc ? rc : printable(c, err, err_len);
 }
 
 int creds_open(struct creds_chain **ret, const struct creds_opts *o, struct clock *clock, char *err,
 	       size_t err_len)
 {
-	struct creds_chain *c = calloc(1, sizeof(*c));
-	int rc;
+	struct creds_chain *c;
+	struct timespec ts;
+	int rc = make(&c, o, clock), left = 0;
 
-	(void)clock;
-	if (!c) {
-		snprintf(err, err_len, "out of memory");
-		return -ENOMEM;
-	}
-	c->o = *o;
-	c->c.expires_us = ~0ull;
-	c->c.gen = 1;
-	rc = find(o, &c->c, err, err_len);
 	if (rc) {
-		explicit_bzero(c, sizeof(*c));
-		free(c);
+		snprintf(err, err_len, "S3 credentials: %s", strerror(-rc));
 		return rc;
 	}
-	pthread_mutex_init(&c->lock, NULL);
-	*ret = c;
-	return 0;
+	rc = start(c);
+	if (rc) {
+		destroy(c);
+		snprintf(err, err_len, "cannot start a thread for S3 credentials: %s",
+			 strerror(-rc));
+		return rc;
+	}
+	until(&ts, CREDS_START_S);
+	pthread_mutex_lock(&c->lock);
+	while (!c->looked && !left)
+		left = pthread_cond_timedwait(&c->changed, &c->lock, &ts);
+	if (!c->looked)
+		snprintf(c->why, sizeof(c->why),
+			 "S3 credentials: who has them has not answered within %u s",
+			 CREDS_START_S);
+	else if (c->rc != -EAGAIN)
+		rc = c->rc; /* wrong, and not just away */
+	snprintf(err, err_len, "%s", c->why);
+	pthread_mutex_unlock(&c->lock);
+	if (rc)
+		creds_close(c);
+	else
+		*ret = c;
+	return rc;
 }
 
 int creds_get(struct creds_chain *c, struct creds *ret)
 {
+	int rc = 0;
+
 	pthread_mutex_lock(&c->lock);
-	*ret = c->c;
+	if (usable(c)) {
+		*ret = *c->c;
+	} else {
+		c->needed_us = clock_mono_us(c->clock) | 1;
+		rc = -EAGAIN;
+	}
+	if (due(c))
+		pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->lock);
-	return 0;
+	return rc;
 }
 
 void creds_reject(struct creds_chain *c, uint64_t gen)
 {
-	struct creds new = { .expires_us = ~0ull };
-	bool changed = false;
-	char err[256];
-
 	pthread_mutex_lock(&c->lock);
-	/* a file that is being written, or gone for a moment, leaves what we have */
-	if (gen == c->c.gen && !find(&c->o, &new, err, sizeof(err)) &&
-	    (strcmp(new.access, c->c.access) != 0 || strcmp(new.secret, c->c.secret) != 0 ||
-	     strcmp(new.token, c->c.token) != 0)) {
-		new.gen = gen + 1;
-		c->c = new;
-		changed = true;
+	if (gen == c->c->gen) {
+		c->refused = gen;
+		c->c->stale |= c->c->constant;
+		if (!c->c->constant)
+			c->needed_us = clock_mono_us(c->clock) | 1;
+		pthread_cond_broadcast(&c->changed);
 	}
 	pthread_mutex_unlock(&c->lock);
-	explicit_bzero(&new, sizeof(new));
-	if (changed && c->fn)
-		c->fn(c->priv);
 }
 
 void creds_notify(struct creds_chain *c, void (*fn)(void *), void *priv)
 {
+	pthread_mutex_lock(&c->lock);
 	c->fn = fn;
 	c->priv = priv;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void creds_why(struct creds_chain *c, char *out, size_t len)
+{
+	pthread_mutex_lock(&c->lock);
+	snprintf(out, len, "%s", c->why);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void creds_close(struct creds_chain *c)
 {
+	const uint64_t one = 1;
+	struct timespec ts;
+	bool ended;
+	int rc = 0;
+
 	if (!c)
 		return;
-	pthread_mutex_destroy(&c->lock);
-	explicit_bzero(c, sizeof(*c));
-	free(c);
+	until(&ts, CLOSE_S);
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	rc = write(c->stop_fd, &one, sizeof(one)) < 0 ? -errno : 0;
+	assert(!rc);
+	pthread_cond_broadcast(&c->changed);
+	while (c->calling)
+		pthread_cond_wait(&c->changed, &c->lock);
+	for (rc = 0; !c->ended && !rc;)
+		rc = pthread_cond_timedwait(&c->changed, &c->lock, &ts);
+	ended = c->ended;
+	c->left = !ended;
+	if (c->left) {
+		/* nothing of use is left with it */
+		sodium_memzero(c->c, sizeof(*c->c));
+		pthread_detach(c->thread);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (ended) {
+		pthread_join(c->thread, NULL);
+		destroy(c);
+	}
 }

@@ -2,29 +2,50 @@
 #include "store/s3/creds_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <sodium.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "store/s3/creds.h"
+#include "store/s3/creds_ask.h"
 
 #define BLANKS	  " \t\r\n"
 #define FILE_ROOM (256u << 10)
 
 struct reader {
-	struct creds *c;
+	struct creds_ask *a;
+	struct creds_file *f;
 	const char *path, *profile;
-	const char *other; /* how else the profile gets its keys, if it says so */
 	bool config, within, found;
 	unsigned int line;
-	char *err;
-	size_t err_len;
 };
+
+static const struct setting {
+	const char *name;
+	size_t at, room;
+} settings[] = {
+#define TEXT(member) offsetof(struct creds_file, member), sizeof(((struct creds_file *)0)->member)
+	{ "aws_access_key_id", TEXT(access) },
+	{ "aws_secret_access_key", TEXT(secret) },
+	{ "aws_session_token", TEXT(token) },
+	{ "region", TEXT(region) },
+	{ "role_arn", TEXT(role_arn) },
+	{ "role_session_name", TEXT(role_session_name) },
+	{ "external_id", TEXT(external_id) },
+	{ "duration_seconds", TEXT(duration_seconds) },
+	{ "source_profile", TEXT(source_profile) },
+	{ "credential_source", TEXT(credential_source) },
+	{ "credential_process", TEXT(credential_process) },
+	{ "web_identity_token_file", TEXT(web_identity_token_file) },
+	{ "mfa_serial", TEXT(mfa_serial) },
+	{ "sso_session", TEXT(sso_session) },
+	{ "sso_start_url", TEXT(sso_start_url) },
+#undef TEXT
+};
+
+#define NR_SETTINGS (sizeof(settings) / sizeof(settings[0]))
+#define NR_KEYS	    3 /* the first ones, which go together */
 
 __attribute__((format(printf, 2, 3))) static int bad(struct reader *r, const char *fmt, ...)
 {
@@ -34,8 +55,7 @@ __attribute__((format(printf, 2, 3))) static int bad(struct reader *r, const cha
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	snprintf(r->err, r->err_len, "S3 credentials: %.200s: %s", r->path, what);
-	return -EINVAL;
+	return creds_ask_fail(r->a, -EINVAL, "%.200s: %s", r->path, what);
 }
 
 static char *trim(char *s)
@@ -67,28 +87,17 @@ static int heading(struct reader *r, char *s)
 	return 0;
 }
 
-static int set(struct reader *r, char *to, size_t room, const char *value)
-{
-	if (!*value || strlen(value) >= room)
-		return bad(r, "line %u: a value that is empty or too long", r->line);
-	strcpy(to, value);
-	return 0;
-}
-
 static int setting(struct reader *r, const char *name, const char *value)
 {
-	static const char *const others[] = { "role_arn", "credential_process", "sso_session",
-					      "sso_start_url", "web_identity_token_file" };
+	for (size_t i = 0; i < NR_SETTINGS; i++) {
+		const struct setting *s = &settings[i];
 
-	if (!strcmp(name, "aws_access_key_id"))
-		return set(r, r->c->access, sizeof(r->c->access), value);
-	if (!strcmp(name, "aws_secret_access_key"))
-		return set(r, r->c->secret, sizeof(r->c->secret), value);
-	if (!strcmp(name, "aws_session_token"))
-		return set(r, r->c->token, sizeof(r->c->token), value);
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (!strcmp(name, others[i]))
-			r->other = others[i];
+		if (strcmp(name, s->name) != 0)
+			continue;
+		if (!*value || strlen(value) >= s->room)
+			return bad(r, "line %u: a value that is empty or too long", r->line);
+		strcpy((char *)r->f + s->at, value);
+	}
 	return 0;
 }
 
@@ -111,86 +120,42 @@ static int take_line(struct reader *r, char *line)
 	return setting(r, trim(s), trim(eq + 1));
 }
 
-/* All of the file into @buf, as a string. -EFBIG: it is longer than any such file. */
-static int slurp(const char *path, char buf[FILE_ROOM])
+static void merge(struct creds_file *to, const struct creds_file *from)
 {
-	/* an I/O thread reads it too: what is no file must not keep it */
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
-	size_t len = 0;
+	bool keys = to->access[0] || to->secret[0];
 
-	if (fd < 0 || fstat(fd, &st))
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	while (len < FILE_ROOM) {
-		ssize_t n = read(fd, buf + len, FILE_ROOM - len);
+	for (size_t i = keys ? NR_KEYS : 0; i < NR_SETTINGS; i++) {
+		char *have = (char *)to + settings[i].at;
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (!n) {
-			buf[len] = '\0';
-			return 0;
-		}
-		len += n > 0 ? (size_t)n : 0;
+		if (!*have)
+			strcpy(have, (const char *)from + settings[i].at);
 	}
-	return -EFBIG;
 }
 
-/* Where the keys of the profile stand once all lines were taken. */
-static int conclude(struct reader *r)
+int creds_file_read(struct creds_ask *a, struct creds_file *ret, const char *path,
+		    const char *profile, bool config)
 {
-	const struct creds *c = r->c;
-
-	if (!r->found)
-		return -ENOENT;
-	if (c->access[0] && c->secret[0])
-		return 0;
-	if (c->access[0] || c->secret[0])
-		return bad(r,
-			   "profile '%s' has only one of aws_access_key_id and "
-			   "aws_secret_access_key",
-			   r->profile);
-	if (r->other)
-		return bad(r, "profile '%s' gets its keys by %s, which this version cannot do",
-			   r->profile, r->other);
-	return -ENOENT; /* a region alone, say: the keys may be in the other file */
-}
-
-int creds_file_read(struct creds *ret, const char *path, const char *profile, bool config,
-		    char *err, size_t err_len)
-{
-	struct creds c = { .access = "" };
-	struct reader r = {
-		.c = &c,
-		.path = path,
-		.profile = profile,
-		.config = config,
-		.err = err,
-		.err_len = err_len,
-	};
 	/* not by stdio, whose buffers nobody wipes */
-	char *buf = malloc(FILE_ROOM), *at = buf, *line;
-	int rc = buf ? slurp(path, buf) : -ENOMEM;
+	char *buf = sodium_malloc(FILE_ROOM), *at = buf, *line;
+	struct creds_file *f = sodium_malloc(sizeof(*f));
+	struct reader r = { .a = a, .f = f, .path = path, .profile = profile, .config = config };
+	int rc = buf && f ? creds_ask_slurp(path, buf, FILE_ROOM) : -ENOMEM;
 
 	if (rc == -ENOTDIR)
 		rc = -ENOENT;
 	if (rc && rc != -ENOENT)
 		bad(&r, "%s", strerror(-rc));
+	if (!rc)
+		memset(f, 0, sizeof(*f));
 	while (!rc && (line = strsep(&at, "\n")) != NULL) {
 		r.line++;
 		rc = take_line(&r, line);
 	}
-	if (buf)
-		explicit_bzero(buf, FILE_ROOM);
-	free(buf);
+	if (!rc && !r.found)
+		rc = -ENOENT;
 	if (!rc)
-		rc = conclude(&r);
-	if (!rc) {
-		strcpy(ret->access, c.access);
-		strcpy(ret->secret, c.secret);
-		strcpy(ret->token, c.token);
-	}
-	explicit_bzero(&c, sizeof(c));
+		merge(ret, f);
+	sodium_free(f);
+	sodium_free(buf);
 	return rc;
 }

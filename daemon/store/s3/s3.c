@@ -119,8 +119,13 @@ int s3_open(struct store **ret, const struct s3_opts *o, struct core *core, stru
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->shared.o = *o;
-	co = (struct creds_opts){ s->shared.o.credentials, s->shared.o.profile };
+	co = (struct creds_opts){
+		.file = o->credentials,
+		.profile = o->profile,
+		/* another service's name of a region means nothing to Amazon's */
+		.region = o->endpoint[0] ? NULL : o->region,
+		.ca = o->ca,
+	};
 	rc = creds_open(&creds, &co, clock, err, err_len);
 	if (rc)
 		goto err_free;

@@ -48,6 +48,7 @@ struct call {
 	bool fresh; /* the next try goes over a new connection */
 	/* for credentials: newer than @stale, until @creds_us */
 	bool for_creds;
+	bool lost; /* the store does not know @stale at all */
 	uint64_t stale, creds_us;
 	struct s3_xfer *main, *hedge;
 	bool hedged; /* in this try */
@@ -188,26 +189,43 @@ static void await_creds(struct s3_io *io, struct call *c, uint64_t stale)
 	wait_until(io, c, c->creds_us);
 }
 
+/* Whether it makes sense to wait for others than @creds, which the store has refused. */
+static bool may_change(const struct creds *creds, bool lost)
+{
+	return !creds->stale || !(lost || creds->constant);
+}
+
+static void without_creds(struct s3_io *io, struct call *c, int err)
+{
+	char why[CREDS_WHY];
+
+	creds_why(io->shared->creds, why, sizeof(why));
+	/* else what the store said about them is the last word */
+	if (why[0])
+		s3_shared_say(io->shared, "s3://%s: %s", io->shared->o.bucket, why);
+	else if (err != -EACCES)
+		s3_shared_say(io->shared, "s3://%s: S3 credentials have not come so far",
+			      io->shared->o.bucket);
+	c->cause = WIRE_AUTH;
+	give_up(io, c, err);
+}
+
 /* The credentials to sign with, or the call goes another way: false. */
 static bool have_creds(struct s3_io *io, struct call *c, struct creds *ret)
 {
 	int rc = creds_get(io->shared->creds, ret);
+	bool same = !rc && c->for_creds && ret->gen == c->stale;
 
-	if (!rc && (!c->for_creds || ret->gen != c->stale)) {
+	if (!rc && !same) {
 		c->for_creds = false;
 		return true;
 	}
-	if ((!rc || rc == -EAGAIN) && (!c->for_creds || now(io) < c->creds_us)) {
+	if (same && !may_change(ret, c->lost))
+		without_creds(io, c, -EACCES);
+	else if (!c->for_creds || now(io) < c->creds_us)
 		await_creds(io, c, c->for_creds ? c->stale : 0);
-		return false;
-	}
-	if (rc)
-		s3_shared_say(io->shared,
-			      "s3://%s: no credentials were found, or none came in "
-			      "time",
-			      io->shared->o.bucket);
-	c->cause = WIRE_AUTH;
-	give_up(io, c, -EACCES);
+	else /* who was asked says that there are no others, or does not answer */
+		without_creds(io, c, same && ret->stale ? -EACCES : -ETIMEDOUT);
 	return false;
 }
 
@@ -269,16 +287,17 @@ static bool set_right(struct s3_io *io, struct call *c, struct s3_xfer *x, enum 
 static void refused(struct s3_io *io, struct call *c, struct s3_xfer *x, const struct s3_error *e)
 {
 	uint64_t gen = x->creds.gen;
-	/* keys that are wrong, and not of the kind that is renewed */
-	bool lost = x->creds.expires_us == ~0ull && !strcmp(x->a.code, "InvalidAccessKeyId");
-	struct creds now_there;
-	bool newer;
+	struct creds now_there = { .gen = 0 };
+	bool newer, hopeless;
 
+	/* keys that are wrong, and not of the kind that is renewed */
+	c->lost = x->creds.expires_us == ~0ull && !strcmp(x->a.code, "InvalidAccessKeyId");
 	creds_reject(io->shared->creds, gen);
 	newer = !creds_get(io->shared->creds, &now_there) && now_there.gen != gen;
+	hopeless = !newer && now_there.gen == gen && !may_change(&now_there, c->lost);
 	explicit_bzero(&now_there, sizeof(now_there));
 	drop_xfer(io, &c->main);
-	if ((lost && !newer) || !s3_retry_fixed(&c->retry)) {
+	if (hopeless || !s3_retry_fixed(&c->retry)) {
 		give_up(io, c, e->err);
 		return;
 	}
