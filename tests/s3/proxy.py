@@ -32,8 +32,9 @@ Faults:
   expired                 403 ExpiredToken
   conflict                409 ConditionalRequestConflict
   hold [seconds=N, ms=N]  taken whole, then held for so long or until `release`; then let through even if the client is gone
+  replace                 a create replaces what is there, as by a store that does not know the condition; signed anew with AK, SK
   html [status=200]       a page of HTML; the store sees nothing
-  answer status=N code=X  an error of the store's form; the store sees nothing
+  answer status=N code=X [region=R]  an error of the store's form; the store sees nothing
   hang                    no answer at all; the store sees nothing (`release` ends it: the connection is reset)
   late ms=N               the connection is reset at once; the store gets the request so much later
   again ms=N              done and answered; so much later the store gets the same request once more
@@ -58,8 +59,11 @@ import threading
 import time
 import urllib.parse
 
+from s3req import S3
+
 FAULTS = {"delay", "bandwidth", "slowdown", "error_before", "error_after", "reset_before", "reset_after", "half_request", "short_body",
-          "skewed", "expired", "conflict", "hold", "html", "answer", "hang", "late", "again", "less", "shifted", "redirect"}
+          "skewed", "expired", "conflict", "hold", "html", "answer", "hang", "late", "again", "less", "shifted", "redirect",
+          "replace"}
 WITH_OTHERS = {"delay", "bandwidth"}
 NUMBERS = {"skip", "count", "ms", "bps", "upto", "shift", "seconds", "status", "id"}
 CODES = {"slowdown": (503, "SlowDown"), "error_before": (500, "InternalError"), "error_after": (500, "InternalError"),
@@ -267,9 +271,9 @@ class Connection:
         paced(self.sock.sendall, data[:len(data) // 2] if cut else data, bps)
         return req.keep and not cut
 
-    def error(self, req, status, code, shift=0):
+    def error(self, req, status, code, shift=0, region=None):
         xml = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>injected</Message>' \
-              f"<RequestId>proxy</RequestId></Error>"
+              f"{f'<Region>{region}</Region>' if region else ''}<RequestId>proxy</RequestId></Error>"
         headers = [("Date", email.utils.formatdate(time.time() + shift, usegmt=True)), ("Content-Type", "application/xml")]
         return self.send(req, status, http.client.responses.get(status, "Error"), headers,
                          b"" if req.method == "HEAD" else xml.encode())
@@ -342,12 +346,18 @@ class Connection:
             page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><p>Welcome to this network<br></body></html>"
             return self.send(req, rule.get("status", 200), "OK", [("Content-Type", "text/html")], page)
         if fault == "answer":
-            return self.error(req, rule["status"], rule["code"])
+            return self.error(req, rule["status"], rule["code"], region=rule.get("region"))
         if fault in ("slowdown", "error_before", "skewed", "expired", "conflict"):
             return self.error(req, *CODES[fault], shift=rule.get("shift", 0))
         if fault == "half_request":
             self.forward(req, body[:len(body) // 2], promise=max(len(body), 1))
             return self.reset()
+        if fault == "replace":
+            # The condition is signed, too.
+            path = urllib.parse.unquote(urllib.parse.urlsplit(req.target).path)
+            status, headers, data = S3("http://" + self.proxy.upstream).request("PUT", path, body=body)
+            entry.update(status=status, data=len(data))
+            return self.send(req, status, http.client.responses.get(status, ""), headers.items(), data, bps)
         if fault == "hold":
             self.proxy.rules.hold(rule["ms"] / 1000 if "ms" in rule else rule.get("seconds"))
         try:

@@ -167,6 +167,18 @@ def late():
     print("late, again: ok")
 
 
+def replace():
+    n = name()
+    direct.request("PUT", n, body=b"first")
+    ctl("add", fault="replace", op="PUT", count=1)
+    r = through("PUT", n, body, {"if-none-match": "*"})
+    expect(r[0] == 200 and "etag" in r[1] and there(n) == body, f"replace: the client got {r}")
+    r = through("PUT", n, b"third", {"if-none-match": "*"})
+    expect(r[0] == 412 and there(n) == body, f"replace: the next create got {r}")
+    ctl("clear")
+    print("replace: ok")
+
+
 def slow():
     n = name()
     ctl("add", fault="delay", ms=300, op="PUT")
@@ -291,6 +303,7 @@ plain_faults()
 short_body()
 other_ranges()
 redirected()
+replace()
 slow()
 held()
 late()
