@@ -48,19 +48,24 @@ def start(args, log, **kw):
     return p
 
 
-def finish(p, limit):
+def gone(what, how, log):
+    with open(os.path.join(FOLDER, log), encoding="utf-8", errors="replace") as f:
+        sys.exit(f"{what} {how}; the end of {FOLDER}/{log}:\n{''.join(f.readlines()[-5:])}")
+
+
+def finish(what, p, limit, log):
     """It ends by itself, with status 0."""
     status = p.wait(timeout=limit)
     children.remove(p)
     if status:
-        sys.exit(f"{p.args[0]} ended with status {status}; its log is in {FOLDER}")
+        gone(what, f"ended with status {status}", log)
 
 
-def until(what, cond, p):
+def until(what, cond, p, log):
     end = time.monotonic() + 60
     while not cond():
         if p.poll() is not None or time.monotonic() > end:
-            sys.exit(f"{what} does not come up; its log is in {FOLDER}")
+            gone(what, "does not come up", log)
         time.sleep(0.02)
 
 
@@ -109,13 +114,15 @@ class Ours:
             os.unlink(self.sock)
         self.process = start(["nbdkit", "-f", "-U", self.sock, f"{BUILD}/nbdkit-zerofs-plugin.so", self.url, f"key-file={self.key}",
                               f"state-dir={FOLDER}/state", f"memory={self.memory}"], "zerofs.log")
-        until("our plugin", lambda: os.path.exists(self.sock), self.process)
+        until("our plugin", lambda: os.path.exists(self.sock), self.process, "zerofs.log")
         # it answers the first client once the volume is attached
-        subprocess.run(["nbdinfo", "--size", f"nbd+unix:///?socket={self.sock}"], check=True, stdout=subprocess.DEVNULL)
+        info = ["nbdinfo", "--size", f"nbd+unix:///?socket={self.sock}"]
+        if subprocess.run(info, stdout=subprocess.DEVNULL, check=False).returncode:
+            gone("our plugin", "does not come up", "zerofs.log")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        finish(self.process, 120)
+        finish("our plugin", self.process, 120, "zerofs.log")
 
 
 class Memory:
@@ -127,11 +134,11 @@ class Memory:
 
     def start(self):
         self.process = start(["nbdkit", "-f", "-U", self.sock, "memory", str(self.size)], "memory.log")
-        until("nbdkit's memory plugin", lambda: os.path.exists(self.sock), self.process)
+        until("nbdkit's memory plugin", lambda: os.path.exists(self.sock), self.process, "memory.log")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        finish(self.process, 20)
+        finish("nbdkit's memory plugin", self.process, 20, "memory.log")
 
 
 class S3backer:
@@ -149,11 +156,11 @@ class S3backer:
         # -f: else it forks
         self.process = start(["s3backer", "-f", "--accessId=AK", "--accessKey=SK", f"--baseURL={self.store.endpoint}/", f"--size={self.size}",
                               f"--blockSize={self.block}", *self.settings, f"s3backer-{self.block}", self.mount], "s3backer.log")
-        until("s3backer", lambda: os.path.exists(f"{self.mount}/file"), self.process)
+        until("s3backer", lambda: os.path.exists(f"{self.mount}/file"), self.process, "s3backer.log")
 
     def stop(self):
         subprocess.run(["umount", self.mount], check=True)
-        finish(self.process, 120)
+        finish("s3backer", self.process, 120, "s3backer.log")
 
 
 def fio(system, *sections, **options):
