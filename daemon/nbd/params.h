@@ -48,7 +48,8 @@ void params_take(struct params *p, const char *key, const char *text, bool on);
 int params_complete(struct params *p, struct served_conf *ret, char *err);
 
 /*
- * After a fork: the child's memory is not locked, whatever the parent's was. Locks the secret again.
+ * After a fork: the child's memory is not locked, whatever the parent's was. Locks the secret
+ * again.
  * -errno: it may be paged out.
  */
 int params_lock(struct params *p);

@@ -105,7 +105,7 @@ struct store_ops {
 	const char *kind;				/* "file", "mem", "s3": for people */
 	void (*submit)(struct store *s, struct store_req *r);	/* required */
 	void (*close)(struct store *s);			/* required; no request may be under way */
-	/* optional: a sentence on the last request that failed, "" if none has; core lock held */
+	/* optional: see store_why() */
 	void (*why)(struct store *s, char *out, size_t len);
 	/* optional: store_wire(), @ret is all zero */
 	bool (*wire)(struct store *s, struct wire *ret);
@@ -119,7 +119,11 @@ void store_submit(struct store *s, struct store_req *r);
 /* 0 if @name may name an object, else -EINVAL. Any thread. */
 int store_name_check(const char *name);
 
-/* Why the store failed last, for people; "" if it has nothing to say. Core lock held. */
+/*
+ * What the store fails with now, for people: a sentence on its last failure, until a request of the
+ * same kind has gone well since; "" if there is none, or it has nothing to say. So it explains what
+ * the store has just answered, and not another's error later. Core lock held.
+ */
 void store_why(struct store *s, char *out, size_t len);
 
 /*

@@ -59,8 +59,8 @@ static void open_store_at(const char *prefix, const char *more)
 	struct url u;
 
 	snprintf(text, sizeof(text),
-		 "s3://" S3SRV_BUCKET "%s?endpoint=http://%s:%u&plain-http=yes%s", prefix,
-		 w.host, s3srv_port(w.srv), more);
+		 "s3://" S3SRV_BUCKET "%s?endpoint=http://%s:%u&plain-http=yes%s", prefix, w.host,
+		 s3srv_port(w.srv), more);
 	assert_int_equal(url_parse(&u, text, err, sizeof(err)), 0);
 	assert_int_equal(url_open(&w.s, &u, 0, &w.core, &w.fast.clock, err, sizeof(err)), 0);
 }
@@ -535,6 +535,40 @@ static void refused(void **state)
 	assert_int_equal(put("x", "x"), -ENOSPC);
 }
 
+/* What has been said of a failure is not said any more once the like of it went well. */
+static void said_while_true(void **state)
+{
+	struct store_entry e[4];
+	char buf[64];
+
+	(void)state;
+	assert_string_equal(why(), "");
+	/* tried again, and good: nothing to explain */
+	rule(S3SRV_ANY, 1, S3SRV_STATUS, 500, "InternalError");
+	assert_int_equal(list(e, 4), 0);
+	assert_string_equal(why(), "");
+	s3srv_clear(w.srv);
+	rule(S3SRV_PUT, 0, S3SRV_STATUS, 403, "AccessDenied");
+	assert_int_equal(put("s", "x"), -EACCES);
+	/* reading works, and writing still does not */
+	assert_int_equal(get("s", 0, buf, 8), -ENOENT);
+	assert_int_equal(list(e, 4), 0);
+	assert_non_null(strstr(why(), "PUT: 403 AccessDenied"));
+	/* the newest of several */
+	rule(S3SRV_DELETE, 0, S3SRV_STATUS, 403, "AllAccessDisabled");
+	assert_int_equal(del("s"), -EACCES);
+	assert_non_null(strstr(why(), "DELETE: 403 AllAccessDisabled"));
+	s3srv_clear(w.srv);
+	assert_int_equal(del("s"), 0);
+	assert_non_null(strstr(why(), "PUT: 403 AccessDenied"));
+	assert_int_equal(put("s", "x"), 0);
+	assert_string_equal(why(), "");
+	/* an answer that is no success either */
+	rule(S3SRV_PUT, 1, S3SRV_RESET, 0, "");
+	assert_int_equal(put("s", "x"), -EEXIST);
+	assert_string_equal(why(), "");
+}
+
 /* Keys that are wrong and of no kind that is renewed: at once. */
 static void wrong_keys(void **state)
 {
@@ -853,12 +887,30 @@ static void replaced(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(transient),	     T(conflict),	  T(lost_answers), T(bad_bodies),
-		T(html_for_good),    T(beyond_the_end),	  T(skew),	   T(region),
-		T(refused),	     T(wrong_keys),	  T(away),	   T(hangs),
-		T(capped),	     T(headers),	  T(expired),	   T(pages),
-		T(expired_together), T(replaced),	  T(strangers),	   T(odd_keys),
-		T(hung_lookup),	     T(capped_and_stuck), T(redirects),
+		T(transient),
+		T(conflict),
+		T(lost_answers),
+		T(bad_bodies),
+		T(html_for_good),
+		T(beyond_the_end),
+		T(skew),
+		T(region),
+		T(refused),
+		T(wrong_keys),
+		T(away),
+		T(hangs),
+		T(capped),
+		T(headers),
+		T(expired),
+		T(pages),
+		T(expired_together),
+		T(replaced),
+		T(strangers),
+		T(odd_keys),
+		T(said_while_true),
+		T(hung_lookup),
+		T(capped_and_stuck),
+		T(redirects),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,9 @@ struct s3_cap {
 void s3_cap_init(struct s3_cap *c, uint64_t bps, uint64_t now_us);
 void s3_cap_destroy(struct s3_cap *c);
 
-/* How much of an upload should go at a time, so that all move on: a quarter of a second's, at most. */
+/*
+ * How much of an upload should go at a time, so that all move on: a quarter of a second's, at most.
+ */
 size_t s3_cap_piece(const struct s3_cap *c);
 
 /* Whether @n bytes may go now; they are counted then. */

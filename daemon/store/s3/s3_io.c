@@ -202,10 +202,10 @@ static void without_creds(struct s3_io *io, struct call *c, int err)
 	creds_why(io->shared->creds, why, sizeof(why));
 	/* else what the store said about them is the last word */
 	if (why[0])
-		s3_shared_say(io->shared, "s3://%s: %s", io->shared->o.bucket, why);
+		s3_shared_say(io->shared, c->req->op, "s3://%s: %s", io->shared->o.bucket, why);
 	else if (err != -EACCES)
-		s3_shared_say(io->shared, "s3://%s: S3 credentials have not come so far",
-			      io->shared->o.bucket);
+		s3_shared_say(io->shared, c->req->op,
+			      "s3://%s: S3 credentials have not come so far", io->shared->o.bucket);
 	c->cause = WIRE_AUTH;
 	give_up(io, c, err);
 }
@@ -270,7 +270,7 @@ static bool set_right(struct s3_io *io, struct call *c, struct s3_xfer *x, enum 
 		moved = x->a.status < 400;
 		if (s3_shared_set_region(io->shared, x->region, x->a.region, moved))
 			return true;
-		s3_shared_say(io->shared,
+		s3_shared_say(io->shared, c->req->op,
 			      "s3://%s: the bucket is in region %s; put region=%s and that "
 			      "region's endpoint into the URL",
 			      io->shared->o.bucket, x->a.region, x->a.region);
@@ -334,6 +334,8 @@ static void answered(struct s3_io *io, struct call *c, struct s3_xfer_verdict *v
 		count_add(&wire(io, c)->hedges_won, 1);
 	s3_shared_answered(io->shared, c->req->op, x->a.date,
 			   x->a.crc32c[0] && !strcmp(x->a.crc32c, c->job.crc32c));
+	/* the other of two may have failed meanwhile */
+	s3_shared_worked(io->shared, c->req->op, c->hedged ? now(io) : x->begun_us);
 	s3_xfer_take(x);
 	drop_xfer(io, &c->main);
 	if (v->more) {
@@ -394,8 +396,8 @@ static uint64_t hedge_at(const struct s3_io *io, const struct call *c)
 }
 
 /*
- * When an exchange is cut that has brought nothing, or under a cap, where curl cannot tell slow from
- * stuck, in which nothing moves any more. A PUT's body takes as long as it takes.
+ * When an exchange is cut that has brought nothing, or under a cap, where curl cannot tell slow
+ * from stuck, in which nothing moves any more. A PUT's body takes as long as it takes.
  */
 static uint64_t cut_at(const struct s3_io *io, const struct call *c, const struct s3_xfer *x)
 {

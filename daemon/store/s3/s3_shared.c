@@ -98,22 +98,35 @@ void s3_shared_facts(struct s3_shared *s, struct store_facts *ret)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void s3_shared_say(struct s3_shared *s, const char *fmt, ...)
+void s3_shared_say(struct s3_shared *s, enum store_op op, const char *fmt, ...)
 {
-	char why[S3_SHARED_WHY];
+	struct s3_shared_why why = { .at_us = clock_mono_us(s->clock) };
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
+	vsnprintf(why.text, sizeof(why.text), fmt, ap);
 	va_end(ap);
 	pthread_mutex_lock(&s->lock);
-	memcpy(s->why, why, sizeof(why));
+	s->why[op] = why;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void s3_shared_worked(struct s3_shared *s, enum store_op op, uint64_t begun_us)
+{
+	pthread_mutex_lock(&s->lock);
+	if (s->why[op].text[0] && begun_us > s->why[op].at_us)
+		s->why[op].text[0] = '\0';
 	pthread_mutex_unlock(&s->lock);
 }
 
 void s3_shared_why(struct s3_shared *s, char *out, size_t len)
 {
+	const struct s3_shared_why *newest = &s->why[0];
+
 	pthread_mutex_lock(&s->lock);
-	snprintf(out, len, "%s", s->why);
+	for (unsigned int op = 1; op < STORE_NR_OPS; op++)
+		if (s->why[op].text[0] && (!newest->text[0] || s->why[op].at_us > newest->at_us))
+			newest = &s->why[op];
+	snprintf(out, len, "%s", newest->text);
 	pthread_mutex_unlock(&s->lock);
 }

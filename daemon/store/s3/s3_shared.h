@@ -29,8 +29,11 @@ struct s3_shared {
 	pthread_mutex_t lock; /* innermost; guards what follows */
 	char region[33];
 	int64_t skew_us; /* the store's clock minus ours */
-	char why[S3_SHARED_WHY];
 	struct store_facts facts;
+	struct s3_shared_why {
+		char text[S3_SHARED_WHY]; /* "" = the last one went well */
+		uint64_t at_us;
+	} why[STORE_NR_OPS];
 };
 
 void s3_shared_init(struct s3_shared *s, const struct s3_opts *o, struct core *core,
@@ -65,9 +68,15 @@ bool s3_shared_set_date(struct s3_shared *s, int64_t used_us, int64_t date);
 void s3_shared_answered(struct s3_shared *s, enum store_op op, int64_t date, bool sum);
 void s3_shared_facts(struct s3_shared *s, struct store_facts *ret);
 
-/* Keeps a sentence about the last failure, for whoever tells people. */
-void s3_shared_say(struct s3_shared *s, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+/*
+ * Keeps a sentence on the last failure of an @op, for whoever tells people, until an @op that began
+ * later goes well.
+ */
+void s3_shared_say(struct s3_shared *s, enum store_op op, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void s3_shared_worked(struct s3_shared *s, enum store_op op, uint64_t begun_us);
+
+/* The newest of those sentences, or "". */
 void s3_shared_why(struct s3_shared *s, char *out, size_t len);
 
 #endif

@@ -420,7 +420,8 @@ static void done(struct s3_xfer_verdict *v, ssize_t res)
 
 static void nonsense(struct s3_xfer *x, struct s3_xfer_verdict *v, const char *what)
 {
-	s3_shared_say(x->shared, "s3://%s: %s: %s", x->shared->o.bucket, op_name(x), what);
+	s3_shared_say(x->shared, x->job->req->op, "s3://%s: %s: %s", x->shared->o.bucket,
+		      op_name(x), what);
 	v->e = (struct s3_error){ S3_ERROR_RETRY, -EIO };
 }
 
@@ -517,10 +518,10 @@ static void judge_bad(struct s3_xfer *x, struct s3_xfer_verdict *v)
 		return;
 	}
 	advice = s3_error_advice(x->a.status, x->a.code);
-	s3_shared_say(x->shared, "s3://%s: %s: %u %s%s%s%s%.120s%s%s", x->shared->o.bucket,
-		      op_name(x), x->a.status, reason(x), x->a.place[0] ? " to " : "", x->a.place,
-		      x->a.message[0] ? ": " : "", x->a.message, advice ? "; " : "",
-		      advice ? advice : "");
+	s3_shared_say(x->shared, x->job->req->op, "s3://%s: %s: %u %s%s%s%s%.120s%s%s",
+		      x->shared->o.bucket, op_name(x), x->a.status, reason(x),
+		      x->a.place[0] ? " to " : "", x->a.place, x->a.message[0] ? ": " : "",
+		      x->a.message, advice ? "; " : "", advice ? advice : "");
 }
 
 void s3_xfer_judge(struct s3_xfer *x, int code, struct s3_xfer_verdict *v)
@@ -532,7 +533,8 @@ void s3_xfer_judge(struct s3_xfer *x, int code, struct s3_xfer_verdict *v)
 		nonsense(x, v, "the answer is shorter than it says");
 	} else if (code) {
 		v->e = s3_error_curl(code);
-		s3_shared_say(x->shared, "s3://%s: %s: %s", x->shared->o.bucket, op_name(x),
+		s3_shared_say(x->shared, x->job->req->op, "s3://%s: %s: %s", x->shared->o.bucket,
+			      op_name(x),
 			      x->error[0] ? x->error : curl_easy_strerror((CURLcode)code));
 	} else if (good(x)) {
 		judge_good(x, v);

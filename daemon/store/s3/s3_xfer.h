@@ -54,7 +54,9 @@ struct s3_xfer {
 	const char *bad; /* what is wrong with the answer */
 	struct s3_answer a;
 	struct s3_cap *paused; /* by which cap; NULL: by none */
-	/* monotonic; first_us: of the answer, 0 = none so far; moved_us: bytes, or may do so again */
+	/*
+	 * monotonic; first_us: of the answer, 0 = none so far; moved_us: bytes, or may do so again
+	 */
 	uint64_t begun_us, first_us, moved_us;
 };
 
