@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define S3_XML_TEXT 3072u /* a key of 1024 bytes, percent-encoded */
+/* a key of 1024 bytes, percent-encoded; a session token */
+#define S3_XML_TEXT 4096u
 #define S3_XML_LOST "\xef\xbf\xbd" /* U+FFFD */
 
 struct s3_xml;
