@@ -70,6 +70,7 @@ KERNEL_HELP_SRCS := $(filter-out $(KERNEL_TESTS),$(wildcard tests/kernel/*.c))
 SIM_SRCS	:= $(sort $(wildcard tests/sim/*.c))
 BENCH_S3D_SRCS	:= $(sort $(wildcard tests/bench/s3d_*.c))
 BENCH_SRCS	:= $(filter-out $(BENCH_S3D_SRCS),$(sort $(wildcard tests/bench/*.c)))
+S3_SRCS		:= $(sort $(wildcard tests/s3/*.c))
 # Tools of the guest's tests: a program where there is a main(), else a library for LD_PRELOAD.
 VM_SRCS		:= $(sort $(wildcard tests/vm/*.c))
 VM_PROGRAMS	:= $(if $(VM_SRCS),$(shell grep -lE '^int main\b' $(VM_SRCS)))
@@ -78,6 +79,7 @@ VM_PRELOADS	:= $(filter-out $(VM_PROGRAMS),$(VM_SRCS))
 KERNEL_TEST_BINS := $(KERNEL_TESTS:%.c=$(B)/%)
 VM_TOOLS	:= $(VM_PROGRAMS:%.c=$(B)/%) $(VM_PRELOADS:%.c=$(B)/%.so)
 BENCH_BINS	:= $(BENCH_SRCS:%.c=$(B)/%)
+S3_BINS		:= $(S3_SRCS:%.c=$(B)/%)
 
 all: $(if $(MAIN_SRC),$(B)/zerofs) $(if $(NBDKIT_PLUGINS),$(PLUGIN)) module
 
@@ -149,7 +151,7 @@ $(KERNEL_TEST_BINS): $(B)/%: $(B)/gcc/%.o $(KERNEL_HELP_SRCS:%.c=$(B)/gcc/%.o) $
 	$(call say,LD,$@)
 	$(Q)$(CC_gcc) -Wl,--as-needed $^ $(LDFLAGS) $(if $(filter 1,$(shell grep -c cmocka.h $(@:$(B)/%=%).c)),-lcmocka) $(LIBS) -o $@
 
-$(VM_PROGRAMS:%.c=$(B)/%) $(BENCH_BINS): $(B)/%: $(B)/gcc/%.o $(B)/gcc/libtests.a $(B)/gcc/libzerofs.a
+$(VM_PROGRAMS:%.c=$(B)/%) $(BENCH_BINS) $(S3_BINS): $(B)/%: $(B)/gcc/%.o $(B)/gcc/libtests.a $(B)/gcc/libzerofs.a
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC_gcc) -Wl,--as-needed $^ $(LDFLAGS) $(LIBS) -o $@
@@ -163,6 +165,8 @@ $(VM_PRELOADS:%.c=$(B)/%.so): $(B)/%.so: %.c $(B)/inc/.made
 
 vm-tools: $(KERNEL_TEST_BINS) $(VM_TOOLS)
 bench-programs: $(BENCH_BINS)
+# What tests/s3/NN-*.sh run beside the daemon.
+s3-programs: $(S3_BINS) $(B)/tests/bench/s3d $(B)/gcc/tests/unit/test_store_contract
 
 -include $(wildcard $(VARIANTS:%=$(B)/%/daemon/*/*.d) $(VARIANTS:%=$(B)/%/daemon/*/*/*.d) $(VARIANTS:%=$(B)/%/tests/*/*.d))
 .SECONDARY:
@@ -319,5 +323,5 @@ help:
 	@echo '  B=FOLDER builds elsewhere, ZEROFS_CACHE=FOLDER keeps kernels and data elsewhere than $(CACHE).'
 
 .DEFAULT_GOAL := all
-.PHONY: all plugin module sparse clean vm-tools bench-programs setup check-setup check check-fast check-asan check-tsan check-vm \
+.PHONY: all plugin module sparse clean vm-tools bench-programs s3-programs setup check-setup check check-fast check-asan check-tsan check-vm \
 	check-model check-s3 check-sim sim check-mutants torture lint style format demo bench bench-driver bench-engine bench-s3 install dkms-install help

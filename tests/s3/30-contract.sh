@@ -7,7 +7,6 @@
 # FAULT="NAME ..." runs only these, SEED=n only that seed of the random ones.
 . tests/s3/lib.sh
 
-make --no-print-directory -j2 build/gcc/tests/unit/test_store_contract > "$ZT_TMP/build.log" 2>&1 || { cat "$ZT_TMP/build.log"; exit 1; }
 contract=build/gcc/tests/unit/test_store_contract
 # The dice know names without the bucket.
 bucket=contract-$$

@@ -15,7 +15,7 @@ if ! tests/setup.sh s3; then
 	failed s3 0 "what it needs is not there (tests/setup.sh s3)"
 	exit 1
 fi
-if ! make --no-print-directory -j2 build/zerofs build/nbdkit-zerofs-plugin.so build/tests/bench/s3d > "$log/build.log" 2>&1; then
+if ! make --no-print-directory -j2 build/zerofs build/nbdkit-zerofs-plugin.so s3-programs > "$log/build.log" 2>&1; then
 	tail -30 "$log/build.log"
 	failed s3 0 "the daemon does not build"
 	exit 1

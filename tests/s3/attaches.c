@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * attaches format URL
+ * attaches race URL PLAIN FOLDER SEED ATTACHES HOSTS
+ *
+ * HOSTS hosts take one volume from each other, ATTACHES times in all; each writes and flushes until
+ * it is taken over, dies or detaches. The way to the store has PUTs arrive late. Then one more
+ * attaches at the URL PLAIN. Owners come one after the other, by their epochs, and what the next one
+ * finds must be what the last one found and a prefix of what that wrote: no less than it had flushed
+ * or detached with, nothing of anybody else's, and nothing of its own that came after the prefix.
+ * FOLDER/attaches says when each began and ended (CLOCK_MONOTONIC, microseconds).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "lib/model.h"
+#include "lib/urlvol.h"
+
+#define BLOCKS	     32u
+#define BLOCK	     4096u
+#define MOST	     4u /* blocks in a request */
+#define ROUNDS_MAX   6u /* each WRITES and a FLUSH */
+#define WRITES	     4u
+#define OPS_MAX	     (ROUNDS_MAX * WRITES)
+#define HOSTS_MAX    32u
+#define PAUSE_MIN_MS 300u /* between two attaches of a host, at most; doubled ... */
+#define PAUSE_MAX_MS 3200u /* ... up to this */
+
+struct op {
+	uint32_t nr, lba, n;
+};
+
+/* One owner's time. */
+struct tenure {
+	uint64_t epoch;
+	uint32_t found[BLOCKS]; /* stamps */
+	struct op ops[OPS_MAX];
+	uint32_t nr_ops;
+	uint32_t promised; /* so many of them */
+};
+
+static struct {
+	const char *url, *dir;
+	uint64_t seed;
+	unsigned int total;
+	unsigned int begun; /* atomic, as all below */
+	unsigned int owned, refused, flushes, taken_over, died, detached;
+	uint32_t ops;
+} race;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static struct tenure *tenures;
+static unsigned int nr_tenures;
+static FILE *times;
+
+static void count(unsigned int *n)
+{
+	__atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
+}
+
+static uint32_t below(uint64_t *seed, uint32_t n)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return (uint32_t)((*seed >> 20) % n);
+}
+
+/* 0 or -ESHUTDOWN. */
+static int io(struct urlvol *u, enum io_op op, uint32_t lba, uint32_t n, uint8_t *buf)
+{
+	int rc = urlvol_io(u, 0, op, 0, lba, n, buf);
+
+	if (rc && rc != -ESHUTDOWN) {
+		fprintf(stderr, "request %d: %s\n", op, strerror(-rc));
+		urlvol_failed(__FILE__, __LINE__, "an error has come through");
+	}
+	return rc;
+}
+
+static int look(struct urlvol *u, uint32_t *stamps, uint8_t *buf)
+{
+	int rc = io(u, IO_READ, 0, BLOCKS, buf);
+
+	for (uint32_t i = 0; i < BLOCKS && !rc; i++) {
+		stamps[i] = model_stamp(buf + i * BLOCK, 0, i);
+		urlvol_must(stamps[i] != ~0u);
+	}
+	return rc;
+}
+
+/* One more operation of the tenure. */
+static int change(struct urlvol *u, struct tenure *t, uint64_t *seed, uint8_t *buf)
+{
+	struct op *op = &t->ops[t->nr_ops++];
+
+	op->n = 1 + below(seed, MOST);
+	op->lba = below(seed, BLOCKS - op->n);
+	op->nr = __atomic_add_fetch(&race.ops, 1, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < op->n; i++)
+		model_fill(buf + i * BLOCK, op->nr, 0, op->lba + i);
+	return io(u, IO_WRITE, op->lba, op->n, buf);
+}
+
+static void replay(uint32_t *image, const struct op *ops, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++)
+		for (uint32_t b = 0; b < ops[i].n; b++)
+			image[ops[i].lba + b] = ops[i].nr;
+}
+
+/* While it is ours we see what we have written, and nothing else. */
+static int compare(struct urlvol *u, const struct tenure *t, uint8_t *buf)
+{
+	uint32_t want[BLOCKS], got[BLOCKS];
+	int rc = look(u, got, buf);
+
+	memcpy(want, t->found, sizeof(want));
+	replay(want, t->ops, t->nr_ops);
+	if (!rc)
+		urlvol_must(!memcmp(want, got, sizeof(want)));
+	return rc;
+}
+
+static int work(struct urlvol *u, struct tenure *t, uint64_t *seed, uint8_t *buf)
+{
+	uint32_t rounds = 1 + below(seed, ROUNDS_MAX);
+	int rc = 0;
+
+	for (uint32_t r = 0; r < rounds && !rc; r++) {
+		for (uint32_t i = 0; i < WRITES && !rc; i++)
+			rc = change(u, t, seed, buf);
+		if (!rc)
+			rc = compare(u, t, buf);
+		if (!rc)
+			rc = io(u, IO_FLUSH, 0, 0, NULL);
+		if (!rc) {
+			t->promised = t->nr_ops;
+			count(&race.flushes);
+		}
+	}
+	return rc;
+}
+
+static void own(struct urlvol *u, uint64_t *seed, uint8_t *buf)
+{
+	struct tenure t = { .epoch = u->rec.epoch };
+	bool clean = !below(seed, 3);
+	int rc = look(u, t.found, buf);
+	bool known = !rc;
+
+	if (!rc)
+		rc = work(u, &t, seed, buf);
+	count(rc ? &race.taken_over : clean ? &race.detached : &race.died);
+	rc = urlvol_end(u, clean && !rc);
+	urlvol_must(!rc || rc == -ESTALE);
+	if (clean && !rc && !u->superseded && known)
+		t.promised = t.nr_ops;
+	if (!known)
+		return;
+	pthread_mutex_lock(&lock);
+	tenures[nr_tenures++] = t;
+	pthread_mutex_unlock(&lock);
+}
+
+static void set_opts(struct volume_opts *o, unsigned int host)
+{
+	volume_opts_init(o);
+	o->memory = 128ull << 20;
+	o->segment_bytes = 64u << 10;
+	o->segment_age_ms = 200;
+	o->checkpoint_segments = 4;
+	o->takeover = true;
+	o->host_id[0] = (uint8_t)(host + 1);
+	snprintf(o->host, sizeof(o->host), "host%u", host);
+}
+
+/*
+ * Who came too late says that somebody newer owns it; everything else is a failure. Whether it was
+ * owned.
+ */
+static bool attach_once(unsigned int host, uint64_t *seed, uint8_t *buf)
+{
+	uint64_t began = clock_mono_us(clock_system());
+	struct volume_opts o;
+	char state[300];
+	struct urlvol u;
+	int rc;
+
+	set_opts(&o, host);
+	snprintf(state, sizeof(state), "%s/host%u", race.dir, host);
+	rc = urlvol_attach(&u, race.url, state, &o, NULL);
+	pthread_mutex_lock(&lock);
+	fprintf(times, "%" PRIu64 " %" PRIu64 " %d\n", began, clock_mono_us(clock_system()), rc);
+	pthread_mutex_unlock(&lock);
+	if (!rc) {
+		count(&race.owned);
+		own(&u, seed, buf);
+		return true;
+	}
+	if (rc == -ESTALE || (rc == -EINTR && u.superseded)) {
+		count(&race.refused);
+		return false;
+	}
+	urlvol_failed(__FILE__, __LINE__, u.err);
+}
+
+/* Who is refused waits longer each time: hosts that do nothing but take over get nowhere. */
+static void *contend(void *arg)
+{
+	unsigned int host = (unsigned int)(uintptr_t)arg;
+	uint64_t seed = (race.seed * HOSTS_MAX + host) * 0x9e3779b97f4a7c15ull + 1;
+	uint8_t *buf = calloc(BLOCKS, BLOCK);
+	uint32_t pause_ms = PAUSE_MIN_MS;
+
+	urlvol_must(buf);
+	while (__atomic_fetch_add(&race.begun, 1, __ATOMIC_RELAXED) < race.total) {
+		if (attach_once(host, &seed, buf))
+			pause_ms = PAUSE_MIN_MS;
+		else if (pause_ms < PAUSE_MAX_MS)
+			pause_ms *= 2;
+		usleep(below(&seed, pause_ms) * 1000);
+	}
+	free(buf);
+	return NULL;
+}
+
+/* ---- who was owner after whom ------------------------------------------------------------ */
+
+static int by_epoch(const void *a, const void *b)
+{
+	const struct tenure *x = a, *y = b;
+
+	return x->epoch < y->epoch ? -1 : x->epoch > y->epoch;
+}
+
+static void judge(const struct tenure *t, const struct tenure *next)
+{
+	uint32_t image[BLOCKS], k;
+
+	urlvol_must(t->epoch != next->epoch);
+	for (k = t->promised; k <= t->nr_ops; k++) {
+		memcpy(image, t->found, sizeof(image));
+		replay(image, t->ops, k);
+		if (!memcmp(image, next->found, sizeof(image)))
+			return;
+	}
+	fprintf(stderr,
+		"epoch %" PRIu64 " wrote %u times, of which %u were promised; epoch %" PRIu64
+		" found\n",
+		t->epoch, t->nr_ops, t->promised, next->epoch);
+	memcpy(image, t->found, sizeof(image));
+	replay(image, t->ops, t->nr_ops);
+	for (k = 0; k < BLOCKS; k++)
+		fprintf(stderr, "  block %u: %u before, %u after all of it, %u found\n", k,
+			t->found[k], image[k], next->found[k]);
+	urlvol_failed(__FILE__, __LINE__, "the next owner found something else");
+}
+
+static void judge_all(const char *plain)
+{
+	struct tenure *last = &tenures[nr_tenures];
+	uint8_t *buf = calloc(BLOCKS, BLOCK);
+	struct tenure first = { .epoch = 0 };
+	struct volume_opts o;
+	struct urlvol u;
+	char state[300];
+
+	urlvol_must(buf);
+	set_opts(&o, HOSTS_MAX);
+	snprintf(state, sizeof(state), "%s/last", race.dir);
+	if (urlvol_attach(&u, plain, state, &o, NULL))
+		urlvol_failed(__FILE__, __LINE__, u.err);
+	last->epoch = u.rec.epoch;
+	urlvol_must(!look(&u, last->found, buf));
+	urlvol_must(!urlvol_end(&u, true));
+	qsort(tenures, nr_tenures, sizeof(*tenures), by_epoch);
+	judge(&first, &tenures[0]);
+	for (unsigned int i = 0; i < nr_tenures; i++)
+		judge(&tenures[i], &tenures[i + 1]);
+	free(buf);
+}
+
+static void run(const char *plain, unsigned int hosts)
+{
+	pthread_t t[HOSTS_MAX];
+	char path[300];
+
+	urlvol_must(hosts && hosts <= HOSTS_MAX);
+	tenures = calloc(race.total + 1, sizeof(*tenures));
+	snprintf(path, sizeof(path), "%s/attaches", race.dir);
+	times = fopen(path, "we");
+	urlvol_must(tenures && times);
+	for (unsigned int i = 0; i < hosts; i++)
+		urlvol_must(!pthread_create(&t[i], NULL, contend, (void *)(uintptr_t)i));
+	for (unsigned int i = 0; i < hosts; i++)
+		pthread_join(t[i], NULL);
+	fclose(times);
+	judge_all(plain);
+	printf("seed %" PRIu64 ": %u attaches of %u hosts: %u owned it, %u came too late; %u were "
+	       "taken over, %u died, %u detached; %u writes, %u flushes, nothing lost\n",
+	       race.seed, race.total, hosts, race.owned, race.refused, race.taken_over, race.died,
+	       race.detached, race.ops, race.flushes);
+	urlvol_must(race.taken_over && race.flushes);
+	free(tenures);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "format")) {
+		urlvol_format(argv[2], (uint64_t)BLOCKS * BLOCK);
+		return 0;
+	}
+	if (argc != 8 || strcmp(argv[1], "race") != 0)
+		return 2;
+	race.url = argv[2];
+	race.dir = argv[4];
+	race.seed = strtoull(argv[5], NULL, 10);
+	race.total = (unsigned int)strtoul(argv[6], NULL, 10);
+	run(argv[3], (unsigned int)strtoul(argv[7], NULL, 10));
+	return 0;
+}
