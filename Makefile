@@ -166,7 +166,7 @@ $(VM_PRELOADS:%.c=$(B)/%.so): $(B)/%.so: %.c $(B)/inc/.made
 vm-tools: $(KERNEL_TEST_BINS) $(VM_TOOLS)
 bench-programs: $(BENCH_BINS)
 # What tests/s3/NN-*.sh run beside the daemon.
-s3-programs: $(S3_BINS) $(B)/tests/bench/s3d $(B)/gcc/tests/unit/test_store_contract
+s3-programs: $(S3_BINS) $(B)/tests/bench/s3d $(B)/gcc/tests/unit/test_store_contract $(B)/gcc/tests/unit/test_s3_outage
 
 -include $(wildcard $(VARIANTS:%=$(B)/%/daemon/*/*.d) $(VARIANTS:%=$(B)/%/daemon/*/*/*.d) $(VARIANTS:%=$(B)/%/tests/*/*.d))
 .SECONDARY:

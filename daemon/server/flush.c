@@ -39,7 +39,7 @@ int flush_volume(struct host *h, struct volume *v, uint32_t dev, pthread_cond_t 
 	core_lock(&h->core);
 	volume_submit(v, &f->io);
 	while (!f->done && !*stop && clock_mono_us(h->env.clock) < until_us)
-		core_wait_on(&h->core, event, until_us);
+		core_wait_on(&h->core, event, clock_wake_us(h->env.clock, until_us));
 	if (f->done) {
 		rc = f->io.res;
 		free(f);

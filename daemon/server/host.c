@@ -149,7 +149,7 @@ static void *host_timer(void *arg)
 		/* What is due and could not be done is tried again, but not as fast as we can. */
 		h->timer_at = at < h->timer_floor ? h->timer_floor : at;
 		at = h->timer_at;
-		core_wait_on(&h->core, &h->timer_cond, at);
+		core_wait_on(&h->core, &h->timer_cond, clock_wake_us(h->env.clock, at));
 	}
 	core_unlock(&h->core);
 	return NULL;

@@ -33,7 +33,7 @@ static void pause_for(struct host *h, pthread_cond_t *event, uint64_t us)
 	uint64_t until = clock_mono_us(h->env.clock) + us;
 
 	while (!h->stop && clock_mono_us(h->env.clock) < until)
-		core_wait_on(&h->core, event, until);
+		core_wait_on(&h->core, event, clock_wake_us(h->env.clock, until));
 }
 
 int unlock_keys(struct host *h, const struct keys_secret *secret, const struct unlock *u,

@@ -103,7 +103,7 @@ static void notice(void *ctx, int level, const char *msg)
 
 static void env_init(struct vol *w)
 {
-	static const struct clock_ops clock_ops = { mono, real };
+	static const struct clock_ops clock_ops = { .mono_us = mono, .real_us = real };
 	static const struct disk_ops disk_ops = { disk_read, disk_replace };
 
 	w->clock.ops = &clock_ops;

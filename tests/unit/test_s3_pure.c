@@ -254,7 +254,7 @@ static uint64_t fake_us(struct clock *c)
 	return ((struct fake *)c)->us;
 }
 
-static const struct clock_ops fake_ops = { fake_us, fake_us };
+static const struct clock_ops fake_ops = { .mono_us = fake_us, .real_us = fake_us };
 
 static void retries(void **state)
 {

@@ -119,7 +119,7 @@ static uint64_t skewed_us(struct clock *c)
 
 static void open_url(struct fixture *x)
 {
-	static const struct clock_ops ops = { mono_us, skewed_us };
+	static const struct clock_ops ops = { .mono_us = mono_us, .real_us = skewed_us };
 	static struct clock clock = { &ops };
 	char err[256] = "";
 	struct url u;

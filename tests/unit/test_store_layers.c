@@ -172,7 +172,7 @@ static uint64_t fake_now(struct clock *c)
 
 static void counting(void **state)
 {
-	static const struct clock_ops ops = { fake_now, fake_now };
+	static const struct clock_ops ops = { .mono_us = fake_now, .real_us = fake_now };
 	struct clock clock = { &ops };
 	const struct stat_op *o;
 	struct store *mem = NULL, *s = NULL;

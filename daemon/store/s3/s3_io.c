@@ -584,15 +584,16 @@ static void give_back(struct s3_io *io)
 
 static void sleep_until(struct s3_io *io, uint64_t at)
 {
-	uint64_t t = now(io);
+	uint64_t wake = clock_wake_us(io->shared->clock, at);
+	uint64_t t = clock_mono_us(clock_system());
 	bool go;
 
 	pthread_mutex_lock(&io->lock);
 	go = list_empty(&io->queue) && !io->stop && !io->renewed;
 	io->asleep = go;
 	pthread_mutex_unlock(&io->lock);
-	if (go && at > t)
-		curl_multi_poll(io->multi, NULL, 0, (int)((at - t + 999) / 1000), NULL);
+	if (go && wake > t)
+		curl_multi_poll(io->multi, NULL, 0, (int)((wake - t + 999) / 1000), NULL);
 }
 
 static void *io_thread(void *arg)
