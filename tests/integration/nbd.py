@@ -9,9 +9,18 @@ usage: nbd.py SOCKET COMMAND [ARGUMENTS]
                      input first, and say "ready" before
   kills N SEED -- SERVER...
                      starts SERVER, writes and flushes through three connections, kills it at a random moment, N times;
-                     each time all that a FLUSH of any connection has covered must be there
+                     each time all that a FLUSH of any connection has covered must be there; now and then it is killed
+                     while it starts, too
+  until SEED FILE    the same load, until the server says that another host has the volume (ESHUTDOWN) or is gone; FILE then
+                     knows what was written and what a FLUSH has covered
+  holds FILE         what that says is there
+  mix N SEED FILE    N requests of every kind and of many sizes through each of four connections, then a FLUSH; FILE then has
+                     what each block holds
+  same FILE          that is what they hold
 """
+import array
 import errno
+import json
 import random
 import signal
 import socket
@@ -95,6 +104,7 @@ def io(path, words):
 
 class Kills:
     BLOCKS = 400
+    AT_ONCE = 40
 
     def __init__(self, path, seed):
         self.path = path
@@ -106,6 +116,16 @@ class Kills:
         self.flushed = [0] * self.BLOCKS
         self.writes = self.flushes = self.lost = 0
         self.killed = False
+        self.told = 0
+        self.bad = []
+
+    def fenced(self, err):
+        """No error but this one may come, and only where it is waited for."""
+        if err == errno.ESHUTDOWN and self.killed is None:
+            self.told += 1
+            return True
+        assert not err, errno.errorcode[err]
+        return False
 
     def write(self, seed, fua):
         rnd = random.Random(seed)
@@ -120,7 +140,8 @@ class Kills:
                 self.sent[b].add(s)
             flags = FUA if rnd.random() < fua else 0
             err, _ = c.ask(WRITE, b * BLOCK, BLOCK, flags, fill(s, BLOCK))
-            assert not err, errno.errorcode[err]
+            if self.fenced(err):
+                return
             with self.lock:
                 self.writes += 1
                 self.acked[b] = s
@@ -134,7 +155,8 @@ class Kills:
             with self.lock:
                 covered = list(self.acked)
             err, _ = c.ask(FLUSH)
-            assert not err, errno.errorcode[err]
+            if self.fenced(err):
+                return
             with self.lock:
                 self.flushes += 1
                 self.flushed = [max(a, b) for a, b in zip(self.flushed, covered)]
@@ -142,17 +164,22 @@ class Kills:
 
     def check(self):
         c = Client(self.path)
-        for b in range(self.BLOCKS):
-            err, data = c.ask(READ, b * BLOCK, BLOCK)
+        # Many at once: from a store, one after the other takes long.
+        for first in range(0, self.BLOCKS, self.AT_ONCE):
+            err, data = c.ask(READ, first * BLOCK, self.AT_ONCE * BLOCK)
             assert not err, errno.errorcode[err]
-            s = struct.unpack("<Q", data[:8])[0]
-            if data != fill(s, BLOCK):
-                sys.exit(f"block {b} is torn")
-            if s < self.flushed[b] or s not in self.sent[b]:
-                sys.exit(f"block {b} holds {s}; flushed was {self.flushed[b]}, written {sorted(self.sent[b])}")
-            self.lost += s < self.acked[b]
-            self.acked[b] = self.flushed[b] = s
-            self.sent[b] = {s}
+            for b in range(first, first + self.AT_ONCE):
+                self.check_block(b, data[(b - first) * BLOCK:(b - first + 1) * BLOCK])
+
+    def check_block(self, b, data):
+        s = struct.unpack("<Q", data[:8])[0]
+        if data != fill(s, BLOCK):
+            sys.exit(f"block {b} is torn")
+        if s < self.flushed[b] or s not in self.sent[b]:
+            sys.exit(f"block {b} holds {s}; flushed was {self.flushed[b]}, written {sorted(self.sent[b])}")
+        self.lost += s < self.acked[b]
+        self.acked[b] = self.flushed[b] = s
+        self.sent[b] = {s}
 
     def thread(self, fn, *args):
         def run():
@@ -167,17 +194,52 @@ class Kills:
         t.start()
         return t
 
+    def threads(self):
+        seed = self.random.randrange(1 << 30) & ~1
+        return [self.thread(self.write, seed, 0.02), self.thread(self.write, seed + 1, 0), self.thread(self.flush, seed)]
+
+    def until(self, file):
+        # None: neither killed nor to go on for ever.
+        self.killed = None
+        self.check()
+        print("ready", flush=True)
+        for t in self.threads():
+            t.join()
+        if self.bad and set(self.bad) != {"a connection broke"}:
+            sys.exit(f"before the end: {self.bad}")
+        with open(file, "w", encoding="ascii") as f:
+            json.dump({"sent": [sorted(s) for s in self.sent], "acked": self.acked, "flushed": self.flushed}, f)
+        print(f"{self.writes} writes, {self.flushes} flushes; {self.told} of 3 connections were told", flush=True)
+
+    def holds(self, file):
+        with open(file, encoding="ascii") as f:
+            was = json.load(f)
+        self.sent, self.acked, self.flushed = [set(s) for s in was["sent"]], was["acked"], was["flushed"]
+        if not any(self.flushed):
+            sys.exit("nothing was flushed: this shows nothing")
+        self.check()
+        print(f"all of it is there; {self.lost} blocks lost a write that nobody had flushed")
+
     def run(self, n, server):
-        self.bad = []
+        early = 0
         for _ in range(n):
+            while self.random.random() < 0.25:
+                early += 1
+                child = subprocess.Popen(server)
+                time.sleep(self.random.random() * 0.6)
+                child.kill()
+                child.wait()
             child = subprocess.Popen(server)
             try:
                 self.check()
                 self.killed = False
-                seed = self.random.randrange(1 << 30) & ~1
-                threads = [self.thread(self.write, seed, 0.02), self.thread(self.write, seed + 1, 0),
-                           self.thread(self.flush, seed)]
+                want = self.flushes + 2
+                threads = self.threads()
                 time.sleep(0.3 + self.random.random() * 1.2)
+                # On a slow store, or a busy machine, that may have been too soon to show anything.
+                end = time.monotonic() + 60
+                while self.flushes < want and not self.bad and time.monotonic() < end:
+                    time.sleep(self.random.random() * 0.1)
             finally:
                 self.killed = True
                 child.send_signal(signal.SIGKILL)
@@ -194,7 +256,81 @@ class Kills:
             rc = child.wait()
         if rc or self.flushes < 2 * n or self.writes < 20 * n:
             sys.exit(f"status {rc}, {self.flushes} flushes, {self.writes} writes")
-        print(f"{n} kills: {self.writes} writes, {self.flushes} flushes; {self.lost} blocks lost a write that nobody had flushed")
+        print(f"{n} kills and {early} of a start: {self.writes} writes, {self.flushes} flushes; {self.lost} blocks lost a write that nobody had flushed")
+
+
+class Mix:
+    """Each connection has blocks of its own, so what a block holds is known: n << 24 | block of the write, or 0."""
+    CONNECTIONS = 4
+    KINDS = ["write"] * 6 + ["read"] * 4 + ["writefua"] * 2 + ["trim"] * 2 + ["zero"] * 2 + ["trimfua", "zerofua", "flush"]
+    MOST = 64
+
+    def __init__(self, path):
+        self.path = path
+        self.blocks = Client(path).size // BLOCK
+        self.holds = array.array("Q", bytes(8 * self.blocks))
+        self.done = dict.fromkeys(self.KINDS, 0)
+        self.bad = []
+
+    def look(self, c, first, n):
+        err, data = c.ask(READ, first * BLOCK, n * BLOCK)
+        assert not err, errno.errorcode[err]
+        for b in range(first, first + n):
+            piece = data[(b - first) * BLOCK:(b - first + 1) * BLOCK]
+            if piece != fill(self.holds[b], BLOCK):
+                was, got = self.holds[b], struct.unpack("<Q", piece[:8])[0]
+                raise ValueError(f"block {b} holds write {got >> 24} of block {got & 0xffffff}, not {was >> 24}")
+
+    def one(self, c, rnd, stamp, lo, hi):
+        kind = rnd.choice(self.KINDS)
+        op, flags = OPS[kind]
+        n = rnd.choice((1, 1, 2, 5, 16, self.MOST))
+        first = rnd.randrange(lo, hi - n)
+        if kind == "read":
+            self.look(c, first, n)
+        elif kind == "flush":
+            err, _ = c.ask(op)
+            assert not err, errno.errorcode[err]
+        else:
+            values = [0] * n
+            if op == WRITE:
+                values = [stamp << 24 | b for b in range(first, first + n)]
+            data = b"".join(fill(v, BLOCK) for v in values) if op == WRITE else b""
+            err, _ = c.ask(op, first * BLOCK, n * BLOCK, flags, data)
+            assert not err, errno.errorcode[err]
+            self.holds[first:first + n] = array.array("Q", values)
+        self.done[kind] += 1
+
+    def connection(self, n, seed, i):
+        try:
+            rnd, each = random.Random(seed * self.CONNECTIONS + i), self.blocks // self.CONNECTIONS
+            c = Client(self.path)
+            for k in range(n):
+                self.one(c, rnd, k + 1, i * each, (i + 1) * each)
+        except BaseException as e:
+            self.bad.append(repr(e))
+
+    def run(self, n, seed, file):
+        threads = [threading.Thread(target=self.connection, args=(n, seed, i)) for i in range(self.CONNECTIONS)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        err, _ = Client(self.path).ask(FLUSH)
+        if err or self.bad:
+            sys.exit(f"{self.bad}, flush: {err}")
+        with open(file, "wb") as f:
+            self.holds.tofile(f)
+        print("done:", ", ".join(f"{k} {v}" for k, v in self.done.items()))
+
+    def same(self, file):
+        with open(file, "rb") as f:
+            self.holds = array.array("Q", f.read())
+        assert len(self.holds) == self.blocks
+        c = Client(self.path)
+        for first in range(0, self.blocks, 256):
+            self.look(c, first, min(256, self.blocks - first))
+        print(f"{self.blocks} blocks are what they were, {sum(1 for v in self.holds if v)} of them written")
 
 
 def main():
@@ -203,6 +339,14 @@ def main():
         io(path, args)
     elif command == "kills" and args[2] == "--":
         Kills(path, int(args[1])).run(int(args[0]), args[3:])
+    elif command == "until":
+        Kills(path, int(args[0])).until(args[1])
+    elif command == "holds":
+        Kills(path, 0).holds(args[0])
+    elif command == "mix":
+        Mix(path).run(int(args[0]), int(args[1]), args[2])
+    elif command == "same":
+        Mix(path).same(args[0])
     else:
         sys.exit(__doc__)
 

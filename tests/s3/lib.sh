@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# For tests/s3/NN-*.sh: `. tests/s3/lib.sh`. $ZT_S3 is the gateway's endpoint (access key AK, secret SK), $ZT_TMP a folder of the
-# test's own; both come from tests/s3/run.sh.
+# For tests/s3/NN-*.sh: `. tests/s3/lib.sh`. $ZT_S3 is the gateway's endpoint (access key AK, secret SK), $ZT_GATEWAY its folder, $ZT_TMP
+# one of the test's own; all come from tests/s3/run.sh.
 . tests/integration/lib.sh
 
 python=/usr/bin/python3
@@ -10,7 +10,7 @@ unset AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 http_pr
 
 # s3 METHOD PATH [BODY]: one signed request at $ZT_S3 (or $S3_AT), fails unless its status is 2xx; prints what comes back.
 s3() {
-	(cd tests/s3 && $python - "${S3_AT:-$ZT_S3}" "$@" <<-'P'
+	(cd "$ZT_TOP/tests/s3" && $python - "${S3_AT:-$ZT_S3}" "$@" <<-'P'
 	import sys
 	from s3req import S3
 	status, _, body = S3(sys.argv[1]).request(sys.argv[2], sys.argv[3], body=sys.argv[4].encode() if len(sys.argv) > 4 else b"")
@@ -35,7 +35,8 @@ proxy_start() {
 	shift
 	[ $# = 0 ] || shift
 	mkdir -p "$dir"
-	$python tests/s3/proxy.py serve "$up" "$dir" "$@" &
+	rm -f "$dir/endpoint" "$dir/ctl"
+	$python "$ZT_TOP/tests/s3/proxy.py" serve "$up" "$dir" "$@" &
 	proxies+=($!)
 	for _ in $(seq 100); do
 		[ ! -e "$dir/endpoint" ] || return 0
@@ -45,7 +46,7 @@ proxy_start() {
 }
 
 # proxy FOLDER COMMAND [KEY=VALUE...]: see proxy.py.
-proxy() { $python tests/s3/proxy.py ctl "$@"; }
+proxy() { $python "$ZT_TOP/tests/s3/proxy.py" ctl "$@"; }
 
 # at BUCKET/PREFIX [ENDPOINT [MORE]]: the URL of that place, in the gateway or at another endpoint.
 at() { echo "s3://$1?endpoint=${2:-$ZT_S3}&region=default&plain-http=yes${3:-}"; }

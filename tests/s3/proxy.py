@@ -3,7 +3,7 @@
 """A proxy before an S3 server that does on demand what networks and stores do. Only Python's own library.
 
   proxy.py serve UPSTREAM FOLDER [--seed N] [--tls CERT KEY]   serves on a free port of loopback until it is killed; FOLDER then
-                                                               has endpoint, pid, log (a JSON line per request) and ctl, a socket
+                                 [--port N]                    has endpoint, pid, log (a JSON line per request) and ctl, a socket
   proxy.py ctl FOLDER COMMAND [KEY=VALUE...]                   one command to it; prints the answer, a line of JSON
 
 Commands:
@@ -321,7 +321,7 @@ class Connection:
         rule = what.get("fault", {})
         fault = rule.get("fault")
         body = self.read_body(req, bps)
-        entry = {"op": req.op, "name": req.name, "faults": sorted(r["fault"] for r in what.values()), "body": len(body),
+        entry = {"op": req.op, "name": req.name, "key": req.key, "faults": sorted(r["fault"] for r in what.values()), "body": len(body),
                  "came": time.monotonic()}
         try:
             if "delay" in what:
@@ -379,10 +379,11 @@ class Connection:
 
 
 class Proxy:
-    def __init__(self, upstream, folder, seed, tls):
+    def __init__(self, upstream, folder, seed, tls, port):
         self.upstream = urllib.parse.urlsplit(upstream).netloc
         self.rules = Rules(seed)
         self.folder = folder
+        self.port = port
         self.tls = None
         if tls:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -410,7 +411,7 @@ class Proxy:
         ctl.bind(os.path.join(self.folder, "ctl"))
         ctl.listen(16)
         threading.Thread(target=self.control, args=(ctl,), daemon=True).start()
-        listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
         with open(os.path.join(self.folder, "pid"), "w") as f:
             f.write(f"{os.getpid()}\n")
         # Renamed into place: who sees it sees all of it.
@@ -447,15 +448,17 @@ def main():
         return
     if len(args) < 3 or args[0] != "serve":
         sys.exit(__doc__)
-    seed, tls, rest = 1, None, args[3:]
+    seed, tls, port, rest = 1, None, 0, args[3:]
     while rest:
         if rest[0] == "--seed":
             seed, rest = int(rest[1]), rest[2:]
+        elif rest[0] == "--port":
+            port, rest = int(rest[1]), rest[2:]
         elif rest[0] == "--tls":
             tls, rest = rest[1:3], rest[3:]
         else:
             sys.exit(__doc__)
-    Proxy(args[1], args[2], seed, tls).serve()
+    Proxy(args[1], args[2], seed, tls, port).serve()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runs every tests/s3/NN-*.sh, with a Ceph gateway that serves S3 on loopback ($ZT_S3) for all of them. As for the integration tests:
-# each gets a fresh folder as $ZT_TMP, build/ first in PATH, 120 s (or what its line `# limit: SECONDS` says), and exits 0, 77 (skipped,
+# Runs every tests/s3/NN-*.sh, with a Ceph gateway that serves S3 on loopback ($ZT_S3, its folder $ZT_GATEWAY) for all of them. As for the
+# integration tests: each gets a fresh folder as $ZT_TMP, build/ first in PATH, 120 s (or what its line `# limit: SECONDS` says), and exits 0, 77 (skipped,
 # after a line `SKIP: why`) or something else. Results to descriptor 3. With arguments: only these scripts.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -39,7 +39,7 @@ if ! ZT_S3=$(tests/s3/gateway.sh start "$work/gateway" $$ 2> "$log/gateway.log")
 	failed gateway $((SECONDS - s)) "it does not start, see $log/gateway.log"
 	exit 1
 fi
-export ZT_S3
+export ZT_S3 ZT_GATEWAY=$work/gateway
 echo "  gateway: up ($((SECONDS - s)) s)"
 for t in "$@"; do
 	name=$(basename "$t" .sh)
