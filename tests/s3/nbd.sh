@@ -11,7 +11,8 @@ pids=()
 unmount() { :; }
 end_nbd() {
 	local p
-	for p in "${pids[@]}"; do kill -9 "$p" 2> /dev/null || true; done
+	# fio first: when its server goes it does not end, but complains for ever.
+	for p in $(cat "$dir"/*.fio 2> /dev/null) "${pids[@]}"; do kill -9 "$p" 2> /dev/null || true; done
 	unmount
 	end_proxies
 	rm -rf "$dir"
@@ -50,10 +51,13 @@ stop() {
 
 # fio_nbd NAME OPTION...: fio on $sock; fails on an error of any kind, also of what it reads back. Its words are in NAME.out.
 fio_nbd() {
-	local name=$1
+	local name=$1 rc=0
 	shift
 	fio --name="$name" --ioengine=nbd --uri="nbd+unix:///?socket=$sock" --verify=crc32c --verify_fatal=1 --verify_state_save=0 \
-		--randseed=7 "$@" --output="$name.out" || { cat "$name.out"; fail "fio: $name"; }
-	grep -q 'err= 0' "$name.out" || { cat "$name.out"; fail "fio: $name"; }
+		--randseed=7 "$@" --output="$name.out" 2> >(head -c 4096 >&2) &
+	echo $! > "$name.fio"
+	wait $! || rc=$?
+	rm -f "$name.fio"
+	[ $rc = 0 ] && grep -q 'err= 0' "$name.out" || { head -c 4096 "$name.out"; fail "fio: $name: status $rc"; }
 }
 cd "$dir"
