@@ -23,7 +23,7 @@ check_pkgs=(git procps util-linux iproute2 bc cpio xz-utils zstd busybox-static 
 	python3 python3-nacl python3-zstandard)
 bench_pkgs=(nbd-client)
 bench_s3_pkgs=(s3backer)
-s3_pkgs=(ceph-mon ceph-osd radosgw ceph-common)
+s3_pkgs=(ceph-mon ceph-osd radosgw ceph-common fuse2fs)
 qemu_pkgs=(qemu-system-x86)
 qemu_least=1:9
 

@@ -35,7 +35,7 @@ for name in store local; do
 	nbd io read:0xc800000:0x100000:11 > /dev/null
 done
 
-load=(--rw=randwrite --bsrange=4k-64k --ba=4k --size=96M --iodepth=8 --rate=1500k)
+load=(--rw=randwrite --bsrange=16k-128k --ba=4k --size=72M --iodepth=8 --rate=1100k)
 declare -A fio=()
 for name in store local; do
 	(on $name fio_nbd $name "${load[@]}" --fsync=50) &

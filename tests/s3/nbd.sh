@@ -21,6 +21,7 @@ trap end_nbd EXIT
 head -c 32 /dev/urandom > "$dir/key"
 chmod 600 "$dir/key"
 sock=$dir/sock
+filters=()
 
 say() { printf "%s s: %s\n" "$SECONDS" "$*"; }
 
@@ -35,7 +36,7 @@ start() {
 	local log=$1
 	shift
 	rm -f "$sock"
-	nbdkit -f -U "$sock" "$plugin" "$@" "key-file=$dir/key" 2> "$log" &
+	nbdkit -f -U "$sock" "${filters[@]}" "$plugin" "$@" "key-file=$dir/key" 2> "$log" &
 	pid=$!
 	pids+=("$pid")
 	nbd io > /dev/null || { tail -20 "$log"; fail "it does not come up: $*"; }
