@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# For tests/s3/3N-*.sh: `. tests/s3/nbd.sh`. Volumes on $ZT_S3 that the nbdkit plugin serves. $dir is a folder of the test's own on
+# For tests/s3/6N-*.sh: `. tests/s3/nbd.sh`. Volumes on $ZT_S3 that the nbdkit plugin serves. $dir is a folder of the test's own on
 # the disk of the checkout (/tmp may be memory, where no journal can be), and the current one.
 . tests/s3/lib.sh
 plugin=$ZT_TOP/build/nbdkit-zerofs-plugin.so
@@ -24,9 +24,6 @@ sock=$dir/sock
 filters=()
 
 say() { printf "%s s: %s\n" "$SECONDS" "$*"; }
-
-# url BUCKET/PREFIX [ENDPOINT [PARAMETERS]]
-url() { echo "s3://$1?endpoint=${2:-$ZT_S3}&region=default&plain-http=yes${3:+&$3}"; }
 
 # nbd REQUEST...: on the socket $sock; see nbd.py, whose words they are.
 nbd() { $python "$ZT_TOP/tests/integration/nbd.py" "$sock" "$@"; }

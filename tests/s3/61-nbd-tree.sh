@@ -26,7 +26,7 @@ unmount() {
 }
 # up VOLUME: it is served, and $file is its export.
 up() {
-	start log "$(url "tree/$1")" "state-dir=$dir/state" memory=128M minblock=4096
+	start log "$(at "tree/$1")" "state-dir=$dir/state" memory=128M minblock=4096
 	nbdfuse "$dir/fuse" "nbd+unix:///?socket=$sock" 2> fuse.log &
 	fuse=$!
 	for _ in $(seq 100); do
@@ -88,7 +88,7 @@ tree() { # KIND TREE
 	mkdir ref
 	work ref "$2"
 	say "$1: $(find ref | wc -l) files and folders, $(du -sm ref | cut -f1) MB"
-	zerofs format --size 1G --kdf min --key-file key "$(url "tree/$1")" > /dev/null
+	zerofs format --size 1G --kdf min --key-file key "$(at "tree/$1")" > /dev/null
 	up "$1"
 	mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0 "$file"
 	"mount_$1" || { cat fuse2fs.log; fail "mount: $1"; }

@@ -32,7 +32,7 @@ expect() {
 
 new_key
 write_keys "K$key" "S$key"
-at=$(url keys/vol "$(cat proxy/endpoint)" "credentials=$dir/creds")
+at=$(at keys/vol "$(cat proxy/endpoint)" "&credentials=$dir/creds")
 zerofs format --size 512M --kdf min --key-file key "$at" > /dev/null
 # The environment has others, which work, and must not be taken: AK is in it.
 start log "$at" state-dir=state memory=128M

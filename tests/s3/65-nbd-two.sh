@@ -5,7 +5,7 @@
 # more, and all that it had flushed is there. Two who take over at the same moment: one serves.
 . tests/s3/nbd.sh
 s3 PUT /two > /dev/null
-at=$(url two/vol)
+at=$(at two/vol)
 zerofs format --size 64M --kdf min --key-file key "$at" > /dev/null
 common=("$at" "key-file=$dir/key" memory=128M)
 id=$dir/machine-id

@@ -8,15 +8,15 @@
 s3 PUT /outage > /dev/null
 proxy_start "$dir/proxy"
 at=$(cat "$dir/proxy/endpoint")
-zerofs format --size 256M --kdf min --key-file key "$(url outage/store "$at")" > /dev/null
-zerofs format --size 256M --kdf min --flush local --journal "$dir/journal" --journal-size 192M --key-file key "$(url outage/local "$at")" > /dev/null
+zerofs format --size 256M --kdf min --key-file key "$(at outage/store "$at")" > /dev/null
+zerofs format --size 256M --kdf min --flush local --journal "$dir/journal" --journal-size 192M --key-file key "$(at outage/local "$at")" > /dev/null
 declare -A sock_of=([store]=$dir/sock-store [local]=$dir/sock-local) pid_of=()
 # up NAME: serves it; `on NAME COMMAND...` is for its socket.
 up() {
 	local more=()
 	[ "$1" = store ] || more=(flush=local "journal=$dir/journal")
 	sock=${sock_of[$1]}
-	start "$1.log" "$(url "outage/$1" "$at")" "state-dir=$dir/state-$1" memory=128M "${more[@]}"
+	start "$1.log" "$(at "outage/$1" "$at")" "state-dir=$dir/state-$1" memory=128M "${more[@]}"
 	pid_of[$1]=$pid
 }
 down() { pid=${pid_of[$1]} && stop "$1.log"; }

@@ -4,7 +4,7 @@
 # without FUA, through four connections; after a detach a start with nothing kept on this host finds all of it.
 . tests/s3/nbd.sh
 s3 PUT /fio > /dev/null
-at=$(url fio/vol)
+at=$(at fio/vol)
 zerofs format --size 640M --key-file key "$at" > /dev/null
 
 # Of each job's own place: job NAME OFFSET SIZE OPTION...
@@ -23,9 +23,9 @@ for j in "${jobs[@]}"; do
 	say "fio: ${j%% *}: written and read back"
 done
 # fio's NBD engine knows no FUA, and what it has trimmed it does not know at the next start.
-zerofs format --size 64M --key-file key "$(url fio/mix)" > /dev/null
+zerofs format --size 64M --key-file key "$(at fio/mix)" > /dev/null
 stop log
-start log "$(url fio/mix)" state-dir=state-mix memory=128M
+start log "$(at fio/mix)" state-dir=state-mix memory=128M
 nbd mix 250 "$RANDOM" "$dir/mix" | tee mixed
 ! grep -q ' 0,' mixed || fail "of some kind there was none"
 nbd same "$dir/mix" > /dev/null
@@ -33,7 +33,7 @@ stop log
 say "detached"
 
 rm -r state state-mix
-start log "$(url fio/mix)" state-dir=state-mix memory=128M
+start log "$(at fio/mix)" state-dir=state-mix memory=128M
 nbd same "$dir/mix"
 stop log
 start log "$at" state-dir=state memory=128M
