@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "store/url.h"
+
 static void say_line(const char *fmt, va_list ap)
 {
 	char line[1024];
@@ -34,4 +36,12 @@ int cmd_usage(const char *fmt, ...)
 	say_line(fmt, ap);
 	va_end(ap);
 	return CMD_USAGE;
+}
+
+int cmd_check_url(const char *url)
+{
+	struct url u;
+	char err[512];
+
+	return url_parse(&u, url, err, sizeof(err)) ? cmd_usage("%s", err) : 0;
 }

@@ -48,4 +48,7 @@ int cmd_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, returns CMD_USAGE. */
 int cmd_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* 0, or CMD_USAGE after one line: @url is no store's URL. Asks no store. */
+int cmd_check_url(const char *url);
+
 #endif

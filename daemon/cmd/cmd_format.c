@@ -13,7 +13,6 @@
 #include "cmd/cmd_secret.h"
 #include "server/host.h"
 #include "server/report.h"
-#include "store/url.h"
 #include "volume/keys.h"
 #include "volume/volume.h"
 
@@ -199,15 +198,14 @@ int cmd_format(const struct cmd *cmd, int argc, char **argv)
 	};
 	struct cmd_secret secret = { 0 };
 	unsigned long n;
-	struct url u;
-	char err[HOST_ERR_LEN];
 	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 1);
 
 	if (rc)
 		return rc == CMD_OPT_HELP ? CMD_OK : rc;
 	fm.url = argv[1];
-	if (url_parse(&u, fm.url, err, sizeof(err)))
-		return cmd_usage("%s", err);
+	rc = cmd_check_url(fm.url);
+	if (rc)
+		return rc;
 	rc = take_size(&fm, size);
 	if (!rc)
 		rc = take_name(&fm, name);

@@ -51,8 +51,10 @@ static int find_owner(struct cmd_journal_owner *ret, const char *url, const stru
 	char err[HOST_ERR_LEN];
 	struct keyring *kr = NULL;
 	struct host *h;
-	int rc = cmd_secret_read(&secret, &from);
+	int rc = cmd_check_url(url);
 
+	if (!rc)
+		rc = cmd_secret_read(&secret, &from);
 	if (rc)
 		return rc;
 	rc = host_new(&h, url, 0, 0, err);
@@ -335,6 +337,8 @@ static int save(const char *path, const char *url, const char *dir, const struct
 
 static int run_show(int argc, char **argv, const struct journal_args *a)
 {
+	int rc;
+
 	if (argc < 3)
 		return cmd_usage("journal show: which one? usage: zerofs journal show PATH [URL]");
 	if (argc > 4)
@@ -343,7 +347,10 @@ static int run_show(int argc, char **argv, const struct journal_args *a)
 		return cmd_usage("journal show: a passphrase or key needs the volume's URL: zerofs "
 				 "journal show %s URL",
 				 argv[2]);
-	return show(argv[2], argc > 3 ? argv[3] : NULL, a);
+	if (argc == 3)
+		return show(argv[2], NULL, a);
+	rc = cmd_check_url(argv[3]);
+	return rc ? rc : show(argv[2], argv[3], a);
 }
 
 int cmd_journal(const struct cmd *cmd, int argc, char **argv)

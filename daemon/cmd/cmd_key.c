@@ -305,7 +305,7 @@ static int check_args(struct key_args *a, int argc, char **argv)
 			"key %s: --new-passphrase-file, --new-key-file and --label go with 'key "
 			"add'",
 			word);
-	return 0;
+	return cmd_check_url(argv[2]);
 }
 
 int cmd_key(const struct cmd *cmd, int argc, char **argv)

@@ -12,7 +12,6 @@
 #include "server/host.h"
 #include "server/serve.h"
 #include "server/settings.h"
-#include "store/url.h"
 
 struct texts {
 	struct settings_texts volume;
@@ -171,7 +170,6 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 	};
 	struct cmd_secret secret = { 0 };
 	char err[HOST_ERR_LEN] = "";
-	struct url u;
 	int rc = cmd_opt_parse(cmd, opts, &argc, argv, 1, 1);
 
 	if (rc)
@@ -179,8 +177,9 @@ int cmd_serve(const struct cmd *cmd, int argc, char **argv)
 	c.wipe = wipe;
 	c.wipe_ctx = &secret;
 	c.url = argv[1];
-	if (url_parse(&u, c.url, err, sizeof(err)))
-		return cmd_usage("%s", err);
+	rc = cmd_check_url(c.url);
+	if (rc)
+		return rc;
 	rc = take(&t, &c);
 	c.volume.no_fencing = no_fencing;
 	c.volume.takeover = takeover;

@@ -64,6 +64,17 @@ refused 2 'one of them' zerofs format --size 1G --key-file key --passphrase-file
 refused 2 'store URL' zerofs format --size 1G --key-file key /srv/store
 refused 2 'store URL' zerofs format --size 1G --key-file key http://example.org/x
 refused 2 'store URL' zerofs format --size 1G --key-file key file://relative/x
+for u in file://relative/x s3://b http://example.org/x; do
+	refused 2 'store URL' zerofs key list --key-file key "$u"
+	refused 2 'store URL' zerofs key add --key-file key --new-key-file key "$u"
+	refused 2 'store URL' zerofs key remove --key-file key "$u" 0
+	refused 2 'store URL' zerofs key rotate --key-file key "$u"
+	refused 2 'store URL' zerofs journal create --size 64M --key-file key "$u" journal
+	refused 2 'store URL' zerofs journal show --key-file key journal "$u"
+	refused 2 'store URL' zerofs journal export --key-file key journal "$u" folder
+	refused 2 'store URL' zerofs journal discard --yes --key-file key journal "$u"
+done
+[ ! -e journal ] && [ ! -e folder ] || fail "something was made"
 refused 2 'size from' zerofs serve --memory 1K --key-file key "$url"
 refused 2 'grace' zerofs serve --grace soon --key-file key "$url"
 refused 2 'queues' zerofs serve --queues 2 --key-file key "$url"
