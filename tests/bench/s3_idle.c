@@ -26,7 +26,7 @@ static uint64_t turned(struct clock *c)
 	return __atomic_load_n(&now_us, __ATOMIC_ACQUIRE);
 }
 
-static struct clock_ops clock_ops = { turned, turned };
+static struct clock_ops clock_ops = { .mono_us = turned, .real_us = turned };
 static struct clock clock_turned = { &clock_ops };
 
 /* The clock goes on by @us; returns how many requests were sent meanwhile. */
