@@ -100,6 +100,33 @@ struct leafload *leafload_new(struct volume *v, struct emap_dev *d, const uint64
 	return l;
 }
 
+static bool has_blocks(const struct leafload *l, uint32_t run, uint32_t first, uint32_t end)
+{
+	const struct leafload_part *p;
+	uint32_t i;
+
+	for (i = 0; i < l->nr_parts && first < end; i++) {
+		p = &l->parts[i];
+		if (p->run == run && first >= p->first && first < p->first + p->nr)
+			first = p->first + p->nr;
+	}
+	return first >= end;
+}
+
+bool leafload_covers(const struct leafload *l, uint64_t no)
+{
+	const struct runs *r = &l->v->runs;
+	uint32_t run, first, end;
+
+	for (run = 0; run < r->nr; run++) {
+		end = runs_blocks(&r->x[run], l->dev, no << EMAP_LEAF_SHIFT, EMAP_LEAF_BLOCKS,
+				  &first);
+		if (!has_blocks(l, run, first, end))
+			return false;
+	}
+	return true;
+}
+
 void leafload_free(struct leafload *l)
 {
 	struct leaves *s = &l->v->leaves;

@@ -75,6 +75,9 @@ struct leafload {
 struct leafload *leafload_new(struct volume *v, struct emap_dev *d, const uint64_t *no,
 			      uint32_t nr);
 
+/* Whether all that the runs may hold of leaf @no is in what is fetched for the others anyway. */
+bool leafload_covers(const struct leafload *l, uint64_t no);
+
 /* Does what can be done now. True: all leaves are in the base map; the caller ends it. */
 bool leafload_go(struct leafload *l);
 

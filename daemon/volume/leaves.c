@@ -95,6 +95,37 @@ static struct leafload *under_way(const struct volume *v, uint32_t dev, uint64_t
 	return NULL;
 }
 
+static bool wanted(struct volume *v, struct emap_dev *d, uint64_t no)
+{
+	return !leaves_known(v, d, no) && !under_way(v, d->id, no);
+}
+
+/*
+ * What is fetched for one leaf, blocks of 64 KiB, says most of many others beside it: those that
+ * nothing more has to be fetched for are taken along.
+ */
+static void widen(struct volume *v, struct emap_dev *d, struct leafload *l)
+{
+	uint64_t end = (d->nblocks + EMAP_LEAF_BLOCKS - 1) >> EMAP_LEAF_SHIFT, no;
+	uint32_t nr = 0;
+
+	for (no = l->no[l->nr - 1] + 1; no < end && l->nr < LEAVES_SET; no++) {
+		if (!wanted(v, d, no) || !leafload_covers(l, no))
+			break;
+		l->no[l->nr++] = no;
+	}
+	no = l->no[0];
+	while (no && l->nr + nr < LEAVES_SET && wanted(v, d, no - 1) &&
+	       leafload_covers(l, no - 1)) {
+		no--;
+		nr++;
+	}
+	memmove(l->no + nr, l->no, l->nr * sizeof(*l->no));
+	l->nr += nr;
+	while (nr--)
+		l->no[nr] = no + nr;
+}
+
 /* Loads of @nr leaves, ascending, which are unknown and not under way. */
 static int start(struct volume *v, struct emap_dev *d, const uint64_t *no, uint32_t nr, bool first)
 {
@@ -111,14 +142,11 @@ static int start(struct volume *v, struct emap_dev *d, const uint64_t *no, uint3
 		v->leaves.nr_loads++;
 		no += l->nr;
 		nr -= l->nr;
+		if (!nr)
+			widen(v, d, l);
 	}
 	leaves_pump(v);
 	return 0;
-}
-
-static bool wanted(struct volume *v, struct emap_dev *d, uint64_t no)
-{
-	return !leaves_known(v, d, no) && !under_way(v, d->id, no);
 }
 
 static int want(struct volume *v, struct emap_dev *d, uint64_t from, uint64_t last, bool first)

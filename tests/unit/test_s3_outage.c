@@ -2,8 +2,8 @@
 /*
  * The store is away for five minutes, by a clock that volume, timer and S3 store go by and that
  * runs a hundred times as fast meanwhile: engine and S3 store as the daemon has them, over a server
- * of our own that cuts every connection. I/O is held and not failed, what is in memory is served, no
- * FLUSH is answered; afterwards everything gets to the store.
+ * of our own that cuts every connection. I/O is held and not failed, what is in memory is served,
+ * no FLUSH is answered; afterwards everything gets to the store.
  */
 #include <pthread.h>
 #include <setjmp.h>

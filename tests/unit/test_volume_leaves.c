@@ -94,12 +94,16 @@ static unsigned int filled(struct fixture *f, uint32_t leaves, uint32_t step)
 
 /* ---- what is fetched ------------------------------------------------------------------------- */
 
-/* As many GETs for a big map as for a small one, no leaf, and then only those that are touched. */
+/*
+ * As many GETs for a big map as for a small one, no leaf, and then only those that are touched, and
+ * those beside them that the same blocks of the run say all of.
+ */
 static void test_lazy(void **state)
 {
 	struct fixture small, big;
 	uint8_t buf[2 * 4096];
 	unsigned int gets;
+	uint64_t known;
 
 	(void)state;
 	gets = filled(&small, 2, 64);
@@ -114,24 +118,30 @@ static void test_lazy(void **state)
 	assert_int_equal(vol_read(&big.w, 0, 30 * LEAF + 6, 1, buf), 0);
 	assert_int_equal(model_stamp(buf, 0, 30 * LEAF + 6), model_now(&big.m, 0, 30 * LEAF + 6));
 	assert_int_equal(big.w.net.gets, 2);
-	assert_int_equal(nr_leaves(&big.w), 1);
-	/* two leaves at once, one of them known */
-	assert_int_equal(vol_read(&big.w, 0, 31 * LEAF - 1, 2, buf), 0);
-	assert_int_equal(nr_leaves(&big.w), 2);
+	known = nr_leaves(&big.w);
+	assert_true(known > 1 && known < 30);
+	/* another leaf that has come along: a GET of the frame, and no more */
+	assert_non_null(emap_leaf(&big.w.v->base.devs[0], 31));
+	assert_int_equal(vol_read(&big.w, 0, 31 * LEAF + 5, 1, buf), 0);
+	assert_int_equal(model_stamp(buf, 0, 31 * LEAF + 5), model_now(&big.m, 0, 31 * LEAF + 5));
+	assert_int_equal(big.w.net.gets, 3);
+	assert_int_equal(nr_leaves(&big.w), known);
+	assert_null(emap_leaf(&big.w.v->base.devs[0], 5));
 
 	/* a write loads what it changes; a flush does not wait for that */
 	snprintf(big.w.net.hold, sizeof(big.w.net.hold), "seg/");
 	write_blocks(&big, 5 * LEAF + 7, 2);
-	assert_int_equal(nr_leaves(&big.w), 2);
+	assert_int_equal(nr_leaves(&big.w), known);
 	big.w.net.hold[0] = 0;
 	big.w.net.refuse_gets = -ETIMEDOUT;
 	assert_int_equal(vol_flush(&big.w), 0);
 	assert_int_equal(vol_read(&big.w, 0, 5 * LEAF + 7, 2, buf), 0);
-	assert_int_equal(nr_leaves(&big.w), 2);
+	assert_int_equal(nr_leaves(&big.w), known);
 	big.w.net.refuse_gets = 0;
 	vol_advance(&big.w, 10000000);
 	vol_settle(&big.w);
-	assert_int_equal(nr_leaves(&big.w), 3);
+	assert_non_null(emap_leaf(&big.w.v->base.devs[0], 5));
+	assert_true(nr_leaves(&big.w) > known);
 	assert_true(list_empty(&big.w.v->batches));
 
 	/* everything is what it was, and then volume_check() has compared the counts to a scan */
