@@ -17,7 +17,7 @@ struct volume;
 #define FETCH_MAX_GAP	(64u << 10)	/* frames so close in an object are one GET */
 #define FETCH_MAX_LEN	(1u << 20)
 /* the same of what is read ahead: STREAM_PIECE blocks in frames, each longer by a tag */
-#define FETCH_AHEAD_LEN	((2u << 20) + (32u << 10))
+#define FETCH_AHEAD_LEN	((1u << 20) + (32u << 10))
 #define FETCH_AHEAD_NR	32u		/* GETs of it under way at once */
 #define FETCH_TRIES	2u		/* of a frame that proves damaged */
 

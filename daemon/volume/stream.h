@@ -26,7 +26,7 @@
 #define STREAM_WINDOW_MIN 32u		/* blocks: 128 KiB ... */
 #define STREAM_LEVELS	  7u		/* ... 8 MiB */
 #define STREAM_DEPTH	  4u
-#define STREAM_PIECE	  512u		/* blocks that are wanted at once, at most: 2 MiB */
+#define STREAM_PIECE	  256u		/* blocks that are wanted at once, at most: 1 MiB */
 #define STREAM_READS	  3u
 #define STREAM_NEAR	  256u		/* blocks */
 #define STREAM_NR	  32u		/* candidates and streams */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A cold sequential read of incompressible data through the engine, 128 KiB at a time and four
- * under way, against bare GETs of the same segments in the same run, WAYS at once: as many as
- * read-ahead may have under way. The bare side is the best of several sizes of GET, up to whole
- * segments. By turns, each time after a new attach; median of the rounds' ratios.
+ * under way, against bare GETs of the same segments in the same run, with as many bytes under way
+ * as read-ahead may have: the best of several sizes of GET. By turns, each time after a new attach;
+ * median of the rounds' ratios.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +11,18 @@
 #include "base/core.h"
 #include "format/fmt_name.h"
 #include "lib/bench.h"
+#include "volume/vol.h"
 
 #define REGION	 (1ull << 30)
 #define SOURCE	 (64ull << 20)
 #define READ	 (128u << 10)
 #define DEPTH	 4u
-#define WAYS	 16u
+#define WAYS	 64u
 #define ROUNDS	 3u
 #define LIMIT_US 5000000u /* what has not come by then is not waited for */
 #define SEGS_MAX 1024u
 #define SEG_ROOM (16u << 20)
+#define MAX_GET	 (8u << 20)
 
 static const uint8_t *source;
 
@@ -97,16 +99,17 @@ static void find_segments(struct bare *x)
 		bench_must(x->segs[i].size <= SEG_ROOM);
 }
 
-/* Bytes of the region per us, when its segments are fetched with GETs of @piece. */
-static double bare(struct bare *x, uint64_t piece, struct way *ways)
+/* Bytes of the region per us, when its segments are fetched with GETs of @piece, @nr at once. */
+static double bare(struct bare *x, uint64_t piece, struct way *ways, uint32_t nr)
 {
 	uint64_t at = bench_now_us();
 
 	x->next = 0;
 	x->off = x->got = 0;
 	x->piece = piece;
+	bench_must(nr && nr <= WAYS);
 	core_lock(&x->b->host->core);
-	for (uint32_t i = 0; i < WAYS; i++) {
+	for (uint32_t i = 0; i < nr; i++) {
 		ways[i].bare = x;
 		next(&ways[i]);
 	}
@@ -181,11 +184,11 @@ static void fill(struct bench_place *place, const struct volume_opts *o)
 static double turn(struct bench_place *place, const struct volume_opts *o, struct loop_req *q,
 		   struct way *ways, bool tell)
 {
-	static const uint64_t pieces[] = { 2u << 20, 4u << 20, SEG_ROOM };
+	static const uint64_t pieces[] = { 1u << 20, 2u << 20, 4u << 20, 8u << 20 };
 	struct bare *x = calloc(1, sizeof(*x));
 	struct delay_conf conf = DELAY_STANDARD;
 	double rate, best = 0, mine;
-	uint64_t piece = 0;
+	uint64_t piece = 0, room;
 	struct bench b;
 
 	bench_must(x);
@@ -193,18 +196,18 @@ static double turn(struct bench_place *place, const struct volume_opts *o, struc
 	bench_start(&b, place, conf, o, NULL);
 	x->b = &b;
 	mine = engine(&b, q, tell);
+	room = b.volume->fetch_cap / 4 * 3;
 	find_segments(x);
 	for (uint32_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
-		rate = bare(x, pieces[i], ways);
+		rate = bare(x, pieces[i], ways, (uint32_t)(room / pieces[i]));
 		if (rate > best) {
 			best = rate;
 			piece = pieces[i];
 		}
 	}
 	bench_stop(&b, true);
-	bench_say("%.0f MB/s; bare GETs, %u at once, %s %llu MiB the best: %.0f MB/s", mine, WAYS,
-		  piece == SEG_ROOM ? "whole segments, up to" : "of",
-		  (unsigned long long)(piece >> 20), best);
+	bench_say("%.0f MB/s; bare GETs of %llu MiB, %llu at once, are the best: %.0f MB/s", mine,
+		  (unsigned long long)(piece >> 20), (unsigned long long)(room / piece), best);
 	free(x);
 	return mine / best;
 }
@@ -215,7 +218,7 @@ int main(void)
 	struct way *ways = calloc(WAYS, sizeof(*ways));
 	uint8_t *data = bench_data(BENCH_RANDOM, SOURCE);
 	uint8_t *to = bench_data(BENCH_RANDOM, DEPTH * READ);
-	uint8_t *room = bench_data(BENCH_RANDOM, WAYS * (uint64_t)SEG_ROOM);
+	uint8_t *room = bench_data(BENCH_RANDOM, WAYS * (uint64_t)MAX_GET);
 	struct bench_place place;
 	struct volume_opts o;
 	double ratios[ROUNDS];
@@ -225,7 +228,7 @@ int main(void)
 	for (uint32_t i = 0; i < DEPTH; i++)
 		q[i].data = to + i * READ;
 	for (uint32_t i = 0; i < WAYS; i++)
-		ways[i].to = room + i * (uint64_t)SEG_ROOM;
+		ways[i].to = room + i * (uint64_t)MAX_GET;
 	volume_opts_init(&o);
 	fill(&place, &o);
 	for (uint32_t i = 0; i < ROUNDS; i++)
@@ -234,7 +237,7 @@ int main(void)
 	bench_unmake(&place);
 	bench_data_free(data, SOURCE);
 	bench_data_free(to, DEPTH * READ);
-	bench_data_free(room, WAYS * (uint64_t)SEG_ROOM);
+	bench_data_free(room, WAYS * (uint64_t)MAX_GET);
 	free(q);
 	free(ways);
 	return 0;
