@@ -322,6 +322,7 @@ class Connection:
         fault = rule.get("fault")
         body = self.read_body(req, bps)
         entry = {"op": req.op, "name": req.name, "key": req.key, "faults": sorted(r["fault"] for r in what.values()), "body": len(body),
+                 "payload": req.headers.get("x-amz-content-sha256"), "crc32c": req.headers.get("x-amz-checksum-crc32c"),
                  "came": time.monotonic()}
         try:
             if "delay" in what:

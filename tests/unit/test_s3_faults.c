@@ -347,6 +347,7 @@ static void pages(void **state)
 	rule(S3SRV_LIST, 0, S3SRV_HTML, 403, "");
 	assert_int_equal(list((struct store_entry[4]){ 0 }, 4), -EACCES);
 	assert_non_null(strstr(why(), "403 with a page of HTML"));
+	assert_null(strstr(why(), "s3:GetObject"));
 }
 
 /* Others' objects among ours, more than pages, do not hide them. */

@@ -517,7 +517,8 @@ static void judge_bad(struct s3_xfer *x, struct s3_xfer_verdict *v)
 		judge_range(x, v);
 		return;
 	}
-	advice = s3_error_advice(x->a.status, x->a.code);
+	/* A page is somebody else's refusal, about which S3's rights say nothing. */
+	advice = x->a.html ? NULL : s3_error_advice(x->a.status, x->a.code);
 	s3_shared_say(x->shared, x->job->req->op, "s3://%s: %s: %u %s%s%s%s%.120s%s%s",
 		      x->shared->o.bucket, op_name(x), x->a.status, reason(x),
 		      x->a.place[0] ? " to " : "", x->a.place, x->a.message[0] ? ": " : "",
@@ -533,9 +534,10 @@ void s3_xfer_judge(struct s3_xfer *x, int code, struct s3_xfer_verdict *v)
 		nonsense(x, v, "the answer is shorter than it says");
 	} else if (code) {
 		v->e = s3_error_curl(code);
-		s3_shared_say(x->shared, x->job->req->op, "s3://%s: %s: %s", x->shared->o.bucket,
-			      op_name(x),
-			      x->error[0] ? x->error : curl_easy_strerror((CURLcode)code));
+		s3_shared_say(
+			x->shared, x->job->req->op, "s3://%s: %s: %s%s", x->shared->o.bucket,
+			op_name(x), x->error[0] ? x->error : curl_easy_strerror((CURLcode)code),
+			code == CURLE_SSL_CONNECT_ERROR ? "; is the endpoint one of https?" : "");
 	} else if (good(x)) {
 		judge_good(x, v);
 	} else {
