@@ -59,6 +59,36 @@ void testrand_seed(uint64_t seed)
 	randombytes_set_implementation(&impl);
 }
 
+static uint32_t system32(void)
+{
+	return randombytes_sysrandom_implementation.random();
+}
+
+static void system_fill(void *const buf, const size_t size)
+{
+	randombytes_sysrandom_implementation.buf(buf, size);
+}
+
+static uint32_t lowest(const uint32_t n)
+{
+	(void)n;
+	return 0;
+}
+
+void testrand_lowest(void)
+{
+	static randombytes_implementation impl = {
+		.implementation_name = name,
+		.random = system32,
+		.uniform = lowest,
+		.buf = system_fill,
+	};
+
+	if (sodium_init() < 0)
+		abort();
+	randombytes_set_implementation(&impl);
+}
+
 void testrand_system(void)
 {
 	randombytes_set_implementation(&randombytes_sysrandom_implementation);

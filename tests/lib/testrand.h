@@ -12,6 +12,9 @@ void testrand_seed(uint64_t seed);
 /* Where the seeded generator stands: testrand_seed() of it goes on from there. */
 uint64_t testrand_state(void);
 
+/* From here on randombytes_uniform() is 0: no pause that is drawn takes any time. All threads. */
+void testrand_lowest(void);
+
 /* The system's generator again. */
 void testrand_system(void);
 
