@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "lib/s3listing.h"
 #include "lib/s3objs.h"
 
 #define RULES	  32
@@ -47,7 +47,7 @@ struct s3srv {
 	char region[40], token[128];
 	unsigned int page;
 	bool bare_416;
-	enum s3srv_keys keys;
+	enum s3listing_keys keys;
 	struct s3srv_counts counts;
 	char last[8192];
 };
@@ -306,82 +306,22 @@ static char *get(struct s3srv *s, const struct request *q, struct reply *a)
 	return copy;
 }
 
-static void xml_text(FILE *f, const char *s)
-{
-	for (; *s; s++)
-		if (*s == '&')
-			fputs("&amp;", f);
-		else if (*s == '<')
-			fputs("&lt;", f);
-		else if ((unsigned char)*s < ' ')
-			fprintf(f, "&#x%02x;", *s);
-		else
-			fputc(*s, f);
-}
-
-static void key_text(FILE *f, const char *s, bool encode, enum s3srv_keys how)
-{
-	if (!encode || how == S3SRV_KEYS_PLAIN) {
-		xml_text(f, s);
-		return;
-	}
-	for (; *s; s++)
-		if (isalnum((unsigned char)*s) || (how == S3SRV_KEYS_MINIO && *s == '/'))
-			fputc(*s, f);
-		else if (how == S3SRV_KEYS_MINIO && *s == ' ')
-			fputc('+', f);
-		else
-			fprintf(f, "%%%02X", (unsigned char)*s);
-}
-
 static char *list(struct s3srv *s, const struct request *q, struct reply *a)
 {
-	char prefix[2048], after[2048], token[2048], max[16], how[8], *body = NULL;
-	bool encode = param(q, "encoding-type", how, sizeof(how)) && !strcmp(how, "url");
-	const char *said =
-		encode && s->keys != S3SRV_KEYS_PLAIN ? "<EncodingType>url</EncodingType>" : "";
-	unsigned long want = param(q, "max-keys", max, sizeof(max)) ? strtoul(max, NULL, 10) : 1000;
-	unsigned long n = 0;
-	size_t len = 0, i;
-	FILE *f = open_memstream(&body, &len);
+	char max[16], how[8], token[2048], *body;
+	struct s3listing l = { .bucket = S3SRV_BUCKET, .keys = S3LISTING_PLAIN };
+	size_t len;
 
-	assert(f);
-	param(q, "prefix", prefix, sizeof(prefix));
-	param(q, "start-after", after, sizeof(after));
-	/* a token is the last key, made unrecognisable */
+	l.max = param(q, "max-keys", max, sizeof(max)) ? strtoul(max, NULL, 10) : 1000;
+	if (l.max > s->page)
+		l.max = s->page;
+	param(q, "prefix", l.prefix, sizeof(l.prefix));
+	param(q, "start-after", l.after, sizeof(l.after));
 	if (param(q, "continuation-token", token, sizeof(token)))
-		snprintf(after, sizeof(after), "%s", token + strlen("1+/="));
-	if (want > s->page)
-		want = s->page;
-	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult "
-	      "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>" S3SRV_BUCKET "</Name>",
-	      f);
-	fputs(s->keys == S3SRV_KEYS_CEPH ? said : "", f);
-	for (i = s3objs_from(&s->objs, prefix); i < s->objs.nr; i++) {
-		const struct s3obj *o = &s->objs.o[i];
-
-		if (strncmp(o->key, prefix, strlen(prefix)) != 0)
-			break;
-		if (strcmp(o->key, after) <= 0)
-			continue;
-		if (n == want)
-			break;
-		n++;
-		fputs("<Contents><Key>", f);
-		key_text(f, o->key, encode, s->keys);
-		fprintf(f, "</Key><Size>%zu</Size><Owner><ID>x</ID></Owner></Contents>\n", o->len);
-		strcpy(after, o->key);
-	}
-	if (n == want && i < s->objs.nr && !strncmp(s->objs.o[i].key, prefix, strlen(prefix))) {
-		fputs("<IsTruncated>true</IsTruncated><NextContinuationToken>1+/=", f);
-		xml_text(f, after);
-		fputs("</NextContinuationToken>", f);
-	} else {
-		fputs("<IsTruncated>false</IsTruncated>", f);
-	}
-	fputs(s->keys == S3SRV_KEYS_MINIO ? said : "", f);
-	fprintf(f, "<KeyCount>%lu</KeyCount></ListBucketResult>", n);
-	fclose(f);
+		s3listing_resume(&l, token);
+	if (param(q, "encoding-type", how, sizeof(how)) && !strcmp(how, "url"))
+		l.keys = s->keys;
+	body = s3listing_write(&l, &s->objs, &len);
 	a->status = 200;
 	set_body(a, body, len);
 	return body;
@@ -762,7 +702,7 @@ void s3srv_set_page(struct s3srv *s, unsigned int n)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void s3srv_set_keys(struct s3srv *s, enum s3srv_keys how)
+void s3srv_set_keys(struct s3srv *s, enum s3listing_keys how)
 {
 	pthread_mutex_lock(&s->lock);
 	s->keys = how;

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/s3listing.h"
+
 #define S3SRV_BUCKET "vault"
 #define S3SRV_ACCESS "AKIDEXAMPLE"
 #define S3SRV_SECRET "not/a+secret"
@@ -80,14 +82,8 @@ void s3srv_set_token(struct s3srv *s, const char *token);
 /* A page of LIST has no more entries than this (1000). */
 void s3srv_set_page(struct s3srv *s, unsigned int n);
 
-/* How keys are written in a LIST that asks for encoding-type=url. */
-enum s3srv_keys {
-	S3SRV_KEYS_CEPH, /* all but letters and digits encoded; said before them */
-	S3SRV_KEYS_MINIO, /* a blank is '+', a slash itself; said behind them */
-	S3SRV_KEYS_PLAIN, /* as they are: the parameter is not known */
-};
-
-void s3srv_set_keys(struct s3srv *s, enum s3srv_keys how);
+/* How keys are written in a LIST that asks for encoding-type=url (S3LISTING_CEPH). */
+void s3srv_set_keys(struct s3srv *s, enum s3listing_keys how);
 
 /* 416 without Content-Range, as Ceph's gateway has it. */
 void s3srv_set_bare_416(struct s3srv *s, bool bare);
