@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "store/s3/creds_ask.h"
 #include "store/s3/creds_chain.h"
+#include "store/s3/creds_http.h"
 
 #define S	     1000000ull
 #define EARLY_US     (300 * S) /* before they expire; at half of a short life */
@@ -92,6 +93,7 @@ static void destroy(struct creds_chain *c)
 	if (c->stop_fd >= 0)
 		close(c->stop_fd);
 	sodium_free(c->ask.ret);
+	sodium_free(c->ask.answer);
 	sodium_free(c->c);
 	pthread_cond_destroy(&c->changed);
 	pthread_mutex_destroy(&c->lock);
@@ -202,6 +204,7 @@ static void look_up(struct creds_chain *c)
 	pthread_mutex_lock(&c->lock);
 	tell = conclude(c, rc) && c->fn && !c->stop;
 	creds_ask_reset(&c->ask);
+	sodium_memzero(c->ask.answer, sizeof(*c->ask.answer));
 	if (tell) {
 		c->calling = true;
 		pthread_mutex_unlock(&c->lock);
@@ -280,11 +283,12 @@ static int make(struct creds_chain **ret, const struct creds_opts *o, struct clo
 		.env = &c->env,
 		.clock = clock,
 		.stop_fd = c->stop_fd,
+		.answer = sodium_malloc(sizeof(*c->ask.answer)),
 		.ret = sodium_malloc(sizeof(*c->ask.ret)),
 	};
 	if (!rc && c->stop_fd < 0)
 		rc = -errno;
-	if (!rc && (!c->c || !c->ask.ret))
+	if (!rc && (!c->c || !c->ask.ret || !c->ask.answer))
 		rc = -ENOMEM;
 	if (!rc)
 		rc = copy_opts(&c->o, o);
@@ -295,6 +299,7 @@ static int make(struct creds_chain **ret, const struct creds_opts *o, struct clo
 		return rc;
 	}
 	memset(c->c, 0, sizeof(*c->c));
+	memset(c->ask.answer, 0, sizeof(*c->ask.answer));
 	creds_ask_reset(&c->ask);
 	*ret = c;
 	return 0;

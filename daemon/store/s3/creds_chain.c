@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "store/s3/creds_ask.h"
+#include "store/s3/creds_container.h"
+#include "store/s3/creds_imds.h"
 #include "store/s3/creds_profile.h"
+#include "store/s3/creds_sts.h"
 
 static const char *said(const char *s)
 {
@@ -36,7 +39,7 @@ static int from_file(struct creds_ask *a)
 	return rc;
 }
 
-static int from_env(struct creds_ask *a)
+int creds_chain_env(struct creds_ask *a)
 {
 	static const enum creds_var vars[] = { CREDS_ACCESS_KEY_ID, CREDS_SECRET_ACCESS_KEY,
 					       CREDS_SESSION_TOKEN };
@@ -46,7 +49,7 @@ static int from_env(struct creds_ask *a)
 	char *const *v = a->env->v;
 	int rc = 0;
 
-	if (said(a->o->profile) || (!v[CREDS_ACCESS_KEY_ID] && !v[CREDS_SECRET_ACCESS_KEY]))
+	if (!v[CREDS_ACCESS_KEY_ID] && !v[CREDS_SECRET_ACCESS_KEY])
 		return creds_ask_fail(a, -ENOENT, "the environment: not set");
 	if (!v[CREDS_ACCESS_KEY_ID] || !v[CREDS_SECRET_ACCESS_KEY])
 		return creds_ask_fail(a, -EINVAL,
@@ -57,8 +60,31 @@ static int from_env(struct creds_ask *a)
 			rc = creds_ask_set(a, to[i], room[i], v[vars[i]], creds_env_name(vars[i]));
 	if (!rc)
 		rc = creds_ask_check(a, "the environment");
-	a->ret->constant = true;
 	return rc;
+}
+
+static int from_env(struct creds_ask *a)
+{
+	int rc = said(a->o->profile) ? -ENOENT : creds_chain_env(a);
+
+	a->ret->constant = !rc;
+	return rc;
+}
+
+static int from_web(struct creds_ask *a)
+{
+	const char *token = a->env->v[CREDS_WEB_IDENTITY_TOKEN_FILE];
+	const struct creds_sts r = {
+		.arn = a->env->v[CREDS_ROLE_ARN],
+		.session = a->env->v[CREDS_ROLE_SESSION_NAME],
+	};
+
+	if (said(a->o->profile) || !token)
+		return creds_ask_fail(a, -ENOENT, "web identity: not set");
+	if (!r.arn)
+		return creds_ask_fail(a, -EINVAL,
+				      "AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not");
+	return creds_sts_web(a, &r, token);
 }
 
 static int from_profile(struct creds_ask *a)
@@ -79,8 +105,17 @@ static int from_profile(struct creds_ask *a)
 static int (*const ask[CREDS_FROM_NR])(struct creds_ask *a) = {
 	[CREDS_FROM_FILE] = from_file,
 	[CREDS_FROM_ENV] = from_env,
+	[CREDS_FROM_WEB] = from_web,
 	[CREDS_FROM_PROFILE] = from_profile,
+	[CREDS_FROM_CONTAINER] = creds_container_get,
 };
+
+static int ask_one(struct creds_ask *a, enum creds_source s, bool sure)
+{
+	creds_ask_reset(a);
+	a->why[0] = '\0';
+	return s == CREDS_FROM_IMDS ? creds_imds_get(a, sure) : ask[s](a);
+}
 
 static int complete(struct creds_ask *a, int rc)
 {
@@ -96,16 +131,13 @@ int creds_chain_find(struct creds_ask *a, enum creds_source *source)
 	int rc;
 
 	if (*source) {
-		creds_ask_reset(a);
-		rc = ask[*source](a);
+		rc = ask_one(a, *source, true);
 		return complete(a, rc == -ENOENT ? -EACCES : rc);
 	}
 	for (enum creds_source s = CREDS_FROM_FILE; s < CREDS_FROM_NR; s++) {
 		size_t n = strlen(tried);
 
-		creds_ask_reset(a);
-		a->why[0] = '\0';
-		rc = ask[s](a);
+		rc = ask_one(a, s, false);
 		if (!rc)
 			*source = s;
 		if (rc != -ENOENT)

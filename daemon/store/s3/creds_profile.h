@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keys by what a profile says. */
+/*
+ * Keys by what a profile says, the first of these: a role, of a web identity, of another profile
+ * (or this one's own keys) or of a credential_source; keys; a program.
+ */
 #ifndef S3_CREDS_PROFILE_H
 #define S3_CREDS_PROFILE_H
 
