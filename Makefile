@@ -133,6 +133,7 @@ $(foreach v,$(VARIANTS),$(eval $(call VARIANT,$(v))))
 $(VARIANTS:%=$(B)/%/tests/unit/test_volume_seal): LDFLAGS += -Wl,--wrap=codec_seal,--wrap=fmt_seg_seal
 $(VARIANTS:%=$(B)/%/tests/unit/test_nbd_served): LDFLAGS += -Wl,--wrap=mlockall,--wrap=pthread_setattr_default_np
 $(VARIANTS:%=$(B)/%/tests/unit/test_volume_nomem): LDFLAGS += -Wl,--wrap=malloc
+$(VARIANTS:%=$(B)/%/tests/unit/test_creds_renew): LDFLAGS += -Wl,--wrap=creds_ask_slurp
 
 $(B)/zerofs: $(B)/gcc/zerofs
 	$(Q)ln -f $< $@ 2>/dev/null || cp -f $< $@

@@ -354,6 +354,11 @@ static bool hash_ok(const struct request *q)
 	return !strcmp((char *)b64, want);
 }
 
+static bool over(const char *token)
+{
+	return !strncmp(token, "until-", 6) && strtoll(token + 6, NULL, 10) <= (int64_t)time(NULL);
+}
+
 /* True: @a is a refusal. */
 static bool refuse(struct s3srv *s, const struct request *q, struct reply *a)
 {
@@ -374,7 +379,7 @@ static bool refuse(struct s3srv *s, const struct request *q, struct reply *a)
 		error(a, 403, "RequestTimeTooSkewed", "");
 	else if (strncmp(auth, scope, strlen(scope)) != 0)
 		error(a, 403, "InvalidAccessKeyId", "");
-	else if (s->token[0] && strcmp(token, s->token) != 0)
+	else if (s->token[0] ? strcmp(token, s->token) != 0 : over(token))
 		error(a, 400, "ExpiredToken", "");
 	else if (strncmp(auth + strlen(scope), s->region, strlen(s->region)) != 0 ||
 		 auth[strlen(scope) + strlen(s->region)] != '/') {

@@ -76,7 +76,10 @@ void s3srv_set_skew(struct s3srv *s, int64_t seconds);
 /* The region of the bucket (us-east-1); a request signed for another is refused with its name. */
 void s3srv_set_region(struct s3srv *s, const char *region);
 
-/* The only session token that is taken ("" = none is looked at); another has expired. */
+/*
+ * The only session token that is taken; another has expired. "" = any, but for until-SECONDS once
+ * these have come.
+ */
 void s3srv_set_token(struct s3srv *s, const char *token);
 
 /* A page of LIST has no more entries than this (1000). */
