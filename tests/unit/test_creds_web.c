@@ -437,6 +437,37 @@ static void order(void **state)
 	assert_int_equal(websrv_count(w.web, "PUT", "/latest/api/token"), 1);
 }
 
+/* A file that is gone for a moment does not make us somebody else. */
+static void stays(void **state)
+{
+	struct creds_chain *c;
+	char why[CREDS_WHY] = "", path[300];
+	struct creds got;
+
+	(void)state;
+	credworld_clear(&w);
+	credworld_point(&w, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "/box");
+	websrv_set(w.web, "GET", "/box", NULL, 200, credworld_json(&w, "box", "Token", HOUR));
+	credworld_put(&w, ".aws/config",
+		      "[default]\naws_access_key_id = AKID1\naws_secret_access_key = SEKRET1\n");
+	assert_int_equal(credworld_open(&w, &c, NULL), 0);
+	assert_int_equal(creds_get(c, &got), 0);
+	snprintf(path, sizeof(path), "%s/.aws/config", w.dir);
+	assert_int_equal(unlink(path), 0);
+	creds_reject(c, got.gen);
+	for (int i = 0; i < 5000 && !why[0]; i++) {
+		usleep(1000);
+		creds_why(c, why, sizeof(why));
+	}
+	assert_non_null(strstr(why, "the profile 'default': not there"));
+	credworld_wait(c, "1");
+	assert_int_equal(websrv_count(w.web, "GET", "/box"), 0);
+	credworld_put(&w, ".aws/config",
+		      "[default]\naws_access_key_id = AKID2\naws_secret_access_key = SEKRET2\n");
+	credworld_wait(c, "2");
+	creds_close(c);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -459,6 +490,7 @@ int main(void)
 		cmocka_unit_test(role_fails),	   cmocka_unit_test(container),
 		cmocka_unit_test(container_fails), cmocka_unit_test(imds),
 		cmocka_unit_test(imds_fails),	   cmocka_unit_test(order),
+		cmocka_unit_test(stays),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

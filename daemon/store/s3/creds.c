@@ -72,8 +72,8 @@ static char *copy(const char *s)
 
 static int copy_opts(struct creds_opts *to, const struct creds_opts *from)
 {
-	const char *const src[] = { from->file, from->profile, from->region, from->ca };
-	const char **const dst[] = { &to->file, &to->profile, &to->region, &to->ca };
+	const char *const src[] = { from->file, from->profile, from->region };
+	const char **const dst[] = { &to->file, &to->profile, &to->region };
 
 	for (size_t i = 0; i < sizeof(src) / sizeof(src[0]); i++) {
 		*dst[i] = copy(src[i]);
@@ -88,7 +88,6 @@ static void destroy(struct creds_chain *c)
 	free((void *)(uintptr_t)c->o.file);
 	free((void *)(uintptr_t)c->o.profile);
 	free((void *)(uintptr_t)c->o.region);
-	free((void *)(uintptr_t)c->o.ca);
 	creds_env_drop(&c->env);
 	if (c->stop_fd >= 0)
 		close(c->stop_fd);

@@ -33,7 +33,6 @@ struct creds_opts {
 	const char *file;
 	const char *profile;
 	const char *region; /* of requests for keys */
-	const char *ca;
 };
 
 /*

@@ -70,8 +70,9 @@ static void set_up(CURL *e, struct creds_ask *a, const struct creds_http *h, cha
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, h->headers);
 	if (h->direct)
 		curl_easy_setopt(e, CURLOPT_PROXY, "");
-	if (a->o->ca)
-		curl_easy_setopt(e, CURLOPT_CAINFO, a->o->ca);
+	/* not the URL's ca=, which is for the store alone */
+	if (a->env->v[CREDS_CA_BUNDLE])
+		curl_easy_setopt(e, CURLOPT_CAINFO, a->env->v[CREDS_CA_BUNDLE]);
 	if (h->body) {
 		curl_easy_setopt(e, CURLOPT_POSTFIELDS, h->body);
 		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)strlen(h->body));

@@ -124,7 +124,6 @@ int s3_open(struct store **ret, const struct s3_opts *o, struct core *core, stru
 		.profile = o->profile,
 		/* another service's name of a region means nothing to Amazon's */
 		.region = o->endpoint[0] ? NULL : o->region,
-		.ca = o->ca,
 	};
 	rc = creds_open(&creds, &co, clock, err, err_len);
 	if (rc)
