@@ -85,7 +85,8 @@ static void in_time(void **state)
 	poke(c);
 	assert_int_equal(asked(), 1);
 	forward(10);
-	poke(c);
+	for (int i = 0; i < 100 && asked() < 2; i++)
+		poke(c);
 	assert_int_equal(asked(), 2);
 	creds_close(c);
 }
@@ -146,6 +147,8 @@ static void same_again(void **state)
 	assert_int_equal(credworld_open(&w, &c, NULL), 0);
 	assert_int_equal(creds_get(c, &a), 0);
 	forward(3301);
+	for (int i = 0; i < 100 && asked() < 2; i++)
+		poke(c);
 	for (int i = 0; i < 10; i++)
 		poke(c);
 	assert_in_range(asked(), 2, 3);
@@ -153,10 +156,11 @@ static void same_again(void **state)
 	assert_int_equal(a.gen, b.gen);
 	/* with a longer life they are the same keys, too */
 	websrv_set(w.web, "GET", BOX, NULL, 200, credworld_json(&w, "1", "Token", HOUR));
-	forward(5);
-	poke(c);
-	poke(c);
-	assert_int_equal(creds_get(c, &b), 0);
+	for (int i = 0; i < 100 && b.expires_us == a.expires_us; i++) {
+		forward(1);
+		poke(c);
+		assert_int_equal(creds_get(c, &b), 0);
+	}
 	assert_int_equal(a.gen, b.gen);
 	assert_true(b.expires_us > a.expires_us + 3000 * 1000000ull);
 	creds_close(c);

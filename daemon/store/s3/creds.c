@@ -307,7 +307,7 @@ static int make(struct creds_chain **ret, const struct creds_opts *o, struct clo
 int creds_open(struct creds_chain **ret, const struct creds_opts *o, struct clock *clock, char *err,
 	       size_t err_len)
 {
-	struct creds_chain *c;
+	struct creds_chain *c = NULL;
 	struct timespec ts;
 	int rc = make(&c, o, clock), left = 0;
 
