@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "server/report.h"
 
 #define STATUS_NOTICES 5 /* shown to a person */
+#define SUFFIX	       ".sock"
 
 /* What each state means to whoever looks, and what to do. */
 static const char *const advice[ZEROFS_S_NR] = {
@@ -147,26 +149,98 @@ static json_t *one_json(const struct zerofs_session_info *si, json_t *daemon)
 			 daemon ? daemon : json_null());
 }
 
-/* Of a volume that nbdkit serves; false: none does. */
-static bool status_nbd(const char *name, bool json)
+/* Of a volume that nbdkit serves: prints it, or appends it to @list. False: none does. */
+static bool status_nbd(const char *name, json_t *list)
 {
 	json_t *daemon = target_try_nbd(name, "status");
 
 	if (!daemon)
 		return false;
-	if (json) {
-		json_t *j = json_pack("{s:s, s:s, s:s, s:O}", "name", name, "uuid",
-				      str(daemon, "uuid"), "served_by", "nbd", "daemon", daemon);
-
-		json_dumpf(j, stdout, JSON_INDENT(2));
-		printf("\n");
-		json_decref(j);
+	if (list) {
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:O}", "name", name, "uuid",
+						      str(daemon, "uuid"), "served_by", "nbd",
+						      "daemon", daemon));
 	} else {
 		printf("%s: served by nbdkit, without the module\n", name);
 		printf("  uuid:     %s\n", str(daemon, "uuid"));
 		print_daemon(daemon);
 	}
 	json_decref(daemon);
+	return true;
+}
+
+static int is_socket(const struct dirent *e)
+{
+	size_t n = strlen(e->d_name);
+
+	return n > strlen(SUFFIX) && !strcmp(e->d_name + n - strlen(SUFFIX), SUFFIX);
+}
+
+/* Of all of them; how many. */
+static int status_all_nbd(json_t *list)
+{
+	struct dirent **e;
+	int n = scandir(CONTROL_DIR_NBD, &e, is_socket, alphasort), found = 0;
+
+	for (int i = 0; i < n; i++) {
+		e[i]->d_name[strlen(e[i]->d_name) - strlen(SUFFIX)] = '\0';
+		found += status_nbd(e[i]->d_name, list);
+		free(e[i]);
+	}
+	if (n >= 0)
+		free(e);
+	return found;
+}
+
+static void print_json(const json_t *list, bool one)
+{
+	json_dumpf(one ? json_array_get(list, 0) : list, stdout, JSON_INDENT(2));
+	printf("\n");
+}
+
+/* Of what the module has: @word, or everything (NULL). */
+static int status_module(const char *word, json_t *list, int *ret_found)
+{
+	struct zerofs_session_info *si;
+	struct kdev kd;
+	int n = 1, rc = target_open(&kd);
+
+	if (rc)
+		return rc;
+	if (word) {
+		si = calloc(1, sizeof(*si));
+		rc = si ? target_find(&kd, word, si) : cmd_err("out of memory");
+	} else {
+		n = target_sessions(&kd, &si);
+		rc = n < 0 ? CMD_FAILED : 0;
+		if (n < 0)
+			si = NULL;
+	}
+	for (int i = 0; i < n && !rc; i++) {
+		json_t *daemon =
+			target_try(&si[i], json_pack("{s:s}", "op", "status"), CONTROL_PATIENCE_MS);
+
+		if (list)
+			json_array_append_new(list, one_json(&si[i], daemon));
+		else
+			print_one(&kd, &si[i], daemon);
+		if (!list)
+			json_decref(daemon);
+	}
+	*ret_found = n;
+	free(si);
+	kdev_close(&kd);
+	return rc;
+}
+
+/* Without the module there may be volumes all the same; without either it is the module's line. */
+static bool has_module(void)
+{
+	struct kdev kd;
+
+	if (kdev_open(&kd))
+		return false;
+	kdev_close(&kd);
 	return true;
 }
 
@@ -177,44 +251,21 @@ int cmd_status(const struct cmd *cmd, int argc, char **argv)
 					  "print JSON: an object, or a list of them without a name",
 					  NULL, &json },
 					{ 0 } };
-	struct zerofs_session_info *si;
+	const char *word;
 	json_t *list;
-	struct kdev kd;
-	int n = 1, rc = cmd_opt_parse(cmd, opts, &argc, argv, 0, 1);
+	int found = 0, nbd, rc = cmd_opt_parse(cmd, opts, &argc, argv, 0, 1);
 
 	if (rc)
 		return rc == CMD_OPT_HELP ? CMD_OK : rc;
-	if (argc > 1 && status_nbd(argv[1], json))
-		return CMD_OK;
-	rc = target_open(&kd);
-	if (rc)
-		return rc;
-	if (argc > 1) {
-		si = calloc(1, sizeof(*si));
-		rc = si ? target_find(&kd, argv[1], si) : cmd_err("out of memory");
-	} else {
-		n = target_sessions(&kd, &si);
-		rc = n < 0 ? CMD_FAILED : 0;
-		if (n < 0)
-			si = NULL;
-	}
-	list = json_array();
-	for (int i = 0; i < n && !rc; i++) {
-		json_t *daemon =
-			target_try(&si[i], json_pack("{s:s}", "op", "status"), CONTROL_PATIENCE_MS);
-
-		if (!json)
-			print_one(&kd, &si[i], daemon);
-		json_array_append_new(list, one_json(&si[i], daemon));
-	}
-	if (!rc && !json && !n)
+	word = argc > 1 ? argv[1] : NULL;
+	list = json ? json_array() : NULL;
+	nbd = word ? status_nbd(word, list) : status_all_nbd(list);
+	if (!nbd || (!word && has_module()))
+		rc = status_module(word, list, &found);
+	if (!rc && json)
+		print_json(list, word);
+	else if (!rc && !nbd && !found)
 		printf("no volume is in use on this host\n");
-	if (!rc && json) {
-		json_dumpf(argc > 1 ? json_array_get(list, 0) : list, stdout, JSON_INDENT(2));
-		printf("\n");
-	}
 	json_decref(list);
-	free(si);
-	kdev_close(&kd);
 	return rc;
 }

@@ -110,6 +110,8 @@ X
 # ---- status, and the end
 zerofs status "$name" > "$dir/text"
 grep -q 'served by nbdkit' "$dir/text" && grep -q "store:    file://$dir/store" "$dir/text" || { cat "$dir/text"; fail "status"; }
+zerofs status | grep -q "^$name: served by nbdkit" || fail "status of all does not have it"
+zerofs status --json | jq -e 'any(.[]; .name == "'"$name"'" and .served_by == "nbd")' > /dev/null || fail "status --json of all"
 [ "$(zerofs status --json "$name" | jq -r '.daemon.phase + .served_by')" = servingnbd ] || fail "status --json"
 [ -S "/run/zerofs-nbd/$name.sock" ] && [ "$(stat -c %a "/run/zerofs-nbd/$name.sock")" = 600 ] || fail "the socket is not root's alone"
 kill -TERM "$pid"
