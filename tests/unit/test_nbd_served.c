@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What the nbdkit plugin serves from, without nbdkit: threads that write, read and flush through
- * one volume in a folder, a clean end, another owner while requests are under way, and a start that
- * is told to end.
+ * one volume in a folder, a clean end, another owner while requests are under way, a start that is
+ * told to end, and being asked how it goes.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,6 +20,7 @@
 
 #include "lib/tempdir.h"
 #include "nbd/served.h"
+#include "server/control.h"
 #include "server/host.h"
 #include "server/settings.h"
 
@@ -30,7 +31,7 @@
 
 static const unsigned char key[32] = "a key of the test, not a secret";
 static const struct keys_secret secret = { KEYS_KEYFILE, key, sizeof(key) };
-static char url[300], state[3][300];
+static char url[300], state[3][300], name[20];
 
 int __wrap_mlockall(int flags);
 
@@ -58,13 +59,16 @@ static void no_wipe(void *ctx)
 
 static void make_volume(void)
 {
-	struct volume_format f = { .name = "n", .nr_devs = 1, .dev_size = 64u << 20 };
+	struct volume_format f = { .nr_devs = 1, .dev_size = 64u << 20 };
 	char err[HOST_ERR_LEN];
 	struct keyring *kr;
 	struct host *h;
 
 	assert_int_equal(host_new(&h, url, HOST_CREATE, 2, err), 0);
 	assert_int_equal(host_open_state(h, state[2], err), 0);
+	/* its socket is this machine's */
+	snprintf(name, sizeof(name), "n%d", (int)getpid());
+	strcpy(f.name, name);
 	randombytes_buf(f.uuid, sizeof(f.uuid));
 	core_lock(&h->core);
 	assert_int_equal(keys_create(&kr, &h->env, f.uuid, f.name, &secret, KEYS_COST_MIN, ""), 0);
@@ -234,12 +238,82 @@ static void refused(void **unused)
 	down(t, -EKEYREJECTED);
 }
 
+/* The answer to "@op", the caller's; NULL: nobody is there. */
+static json_t *ask(const char *op)
+{
+	json_t *answer = NULL;
+	int rc = control_ask(CONTROL_DIR_NBD, name, json_pack("{s:s}", "op", op), 10000, NULL, NULL,
+			     &answer);
+
+	assert_true(rc == 0 || rc == -ENOENT);
+	return answer;
+}
+
+static json_int_t num(const json_t *j, const char *a, const char *b)
+{
+	return json_integer_value(json_object_get(json_object_get(j, a), b));
+}
+
+static const char *text(const json_t *j, const char *member)
+{
+	const char *s = json_string_value(json_object_get(j, member));
+
+	return s ? s : "";
+}
+
+static void asked(void **unused)
+{
+	struct served_conf conf;
+	struct client c[THREADS];
+	json_int_t last = -1;
+	struct served *s;
+	json_t *j;
+
+	(void)unused;
+	if (geteuid())
+		skip(); /* the socket is root's */
+	set_conf(&conf, 0);
+	s = up(&conf);
+	j = ask("status");
+	assert_true(json_is_true(json_object_get(j, "ok")));
+	assert_string_equal(text(j, "name"), name);
+	assert_string_equal(text(j, "phase"), "serving");
+	json_decref(j);
+	/* What would change something is refused, and changes nothing. */
+	j = ask("detach");
+	assert_false(json_is_true(json_object_get(j, "ok")));
+	assert_non_null(strstr(text(j, "error"), "nbdkit serves this volume"));
+	json_decref(j);
+	run(c, s, false);
+	for (int i = 0; i < 50; i++) {
+		json_int_t n;
+
+		j = ask(i % 2 ? "stats" : "status");
+		assert_true(json_is_true(json_object_get(j, "ok")));
+		n = num(j, "requests", "write");
+		assert_true(i % 2 == 0 || n >= last);
+		if (i % 2)
+			last = n;
+		json_decref(j);
+	}
+	join(c, 0);
+	j = ask("stats");
+	assert_true(num(j, "requests", "write") >= (json_int_t)(THREADS * ROUNDS));
+	assert_true(num(json_object_get(j, "store"), "put", "requests") > 0);
+	assert_true(json_is_null(json_object_get(j, "wire")));
+	assert_string_equal(text(j, "served_by"), "nbd");
+	json_decref(j);
+	down(s, 0);
+	assert_null(ask("status"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(threads_and_a_clean_end),
 		cmocka_unit_test(another_owner),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(asked),
 	};
 	char *top;
 	int rc;
