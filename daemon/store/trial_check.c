@@ -103,21 +103,21 @@ static enum trial_result check_create(struct trial *t, char *text)
 	uint64_t id = ids(t, 2);
 	ssize_t n;
 
-	if (trial_io_put_get(t, "c", id, TRIAL_IO_SMALL, text))
+	if (trial_io_put_get(t, "k", id, TRIAL_IO_SMALL, text))
 		return TRIAL_FAIL;
-	n = trial_io_put(t, &s, "c", id + 1, TRIAL_IO_SMALL, false);
+	n = trial_io_put(t, &s, "k", id + 1, TRIAL_IO_SMALL, false);
 	if (!n)
 		n = trial_io_do(&s);
 	if (n && n != -EEXIST)
 		return failed(t, n, "PUT", text);
 	if (n == -EEXIST) {
-		if (whose(t, "c", id, 2))
+		if (whose(t, "k", id, 2))
 			return fail(text, "a second create was refused, and yet it has changed the "
 					  "object");
 		snprintf(text, TRIAL_TEXT, "a name that is taken is refused");
 		return TRIAL_PASS;
 	}
-	return fail(text, whose(t, "c", id, 2) == 1 ?
+	return fail(text, whose(t, "k", id, 2) == 1 ?
 				  "a second create was accepted and has overwritten the first" :
 				  "a second create was accepted, though nothing was written");
 }

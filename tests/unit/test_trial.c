@@ -184,19 +184,19 @@ static void test_creates_twice(void **state)
 
 	(void)state;
 	begin(&x);
-	add(&x, FAULT_REPLACE, PUTS, "/c", 0, 0, 0, 0);
+	add(&x, FAULT_REPLACE, PUTS, "/k", 0, 0, 0, 0);
 	bad(&x, "create-only", "overwritten the first");
 	/* says yes and does nothing */
 	begin(&x);
-	add(&x, FAULT_ERROR, PUTS, "/c", 0, 1, 0, 0);
+	add(&x, FAULT_ERROR, PUTS, "/k", 0, 1, 0, 0);
 	bad(&x, "create-only", "nothing was written");
 	/* says no and does it all the same */
 	begin(&x);
-	add(&x, FAULT_REPLACE, PUTS, "/c", -EEXIST, 1, 1, 0);
+	add(&x, FAULT_REPLACE, PUTS, "/k", -EEXIST, 1, 1, 0);
 	bad(&x, "create-only", "and yet it has changed");
 	/* refuses what it does not know */
 	begin(&x);
-	add(&x, FAULT_ERROR, PUTS, "/c", -EACCES, 1, 0, 0);
+	add(&x, FAULT_ERROR, PUTS, "/k", -EACCES, 1, 0, 0);
 	bad(&x, "create-only", "no permission");
 }
 
@@ -362,12 +362,13 @@ static void test_down(void **state)
 
 static void test_not_removed(void **state)
 {
+	uint64_t lists;
 	struct fix x;
 
 	(void)state;
 	/* DELETE is refused at the end */
 	begin(&x);
-	add(&x, FAULT_ERROR, DELETES, "/c", -EACCES, 0, 0, 0);
+	add(&x, FAULT_ERROR, DELETES, "/k", -EACCES, 0, 0, 0);
 	run(&x, &some);
 	only(&x.r, "clean-up", TRIAL_WARN, "1 objects could not be removed from trial/");
 	assert_non_null(strstr(row(&x.r, "clean-up")->text, "no permission"));
@@ -388,6 +389,18 @@ static void test_not_removed(void **state)
 	assert_non_null(strstr(row(&x.r, "clean-up")->text, "still listed"));
 	x.r.left = 0;
 	x.before += 3 * 4096;
+	end(&x);
+	/* the last LIST fails: what was written is known, and goes all the same */
+	begin(&x);
+	run(&x, &some);
+	lists = x.r.requests[STORE_LIST];
+	/* one at the end: what was written is known */
+	assert_int_equal(lists, 1 + 8 + 1 + 5 + 1 + some.samples + 1);
+	end(&x);
+	begin(&x);
+	add(&x, FAULT_ERROR, LISTS, "", -EIO, (uint32_t)lists - 1, 0, 0);
+	run(&x, &some);
+	only(&x.r, "clean-up", TRIAL_WARN, "no LIST said so");
 	end(&x);
 	/* a PUT that is carried out though its answer was an error */
 	begin(&x);
