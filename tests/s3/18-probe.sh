@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # DESCRIPTION: zerofs probe on s3://: beside a volume of which nothing changes; a store without create-only PUT is found out, and
 # gets no volume from format either; what cannot be used is said in one line; SIGTERM. Nothing is left in the bucket.
+# limit: 300
 . tests/s3/lib.sh
 
 s3 PUT /probe > "$ZT_TMP/out"
@@ -65,6 +66,13 @@ proxy "$ZT_TMP/proxy" add fault=delay ms=150 op=GET > "$ZT_TMP/out"
 zerofs probe --samples 5 --seconds 0 "s3://probe/vol?$via" > "$ZT_TMP/table" || fail "delays: $(cat "$ZT_TMP/table")"
 [ "$(sed -nE 's/^GET 4 KiB +- +p50 ([0-9]+)\..*/\1/p' "$ZT_TMP/table")" -ge 150 ] || fail "a GET takes 150 ms: $(cat "$ZT_TMP/table")"
 unchanged 'delays'
+
+# Something that a volume can do without.
+proxy "$ZT_TMP/proxy" clear > "$ZT_TMP/out"
+proxy "$ZT_TMP/proxy" add fault=answer status=403 code=AccessDenied op=PUT name='/p$' skip=1 > "$ZT_TMP/out"
+zerofs probe --samples 1 --seconds 0 "s3://probe/vol?$via" > "$ZT_TMP/table" || fail "no replacing PUT: $(cat "$ZT_TMP/table")"
+tail -1 "$ZT_TMP/table" | grep -qE '^verdict: usable, but replacing PUT: .*AccessDenied' || fail "verdict: $(tail -1 "$ZT_TMP/table")"
+unchanged 'a replacing PUT that is refused'
 
 # SIGTERM in the middle of it.
 zerofs probe --samples 10000 --seconds 60 "s3://probe/vol?endpoint=$ZT_S3&$at" > "$ZT_TMP/table" 2> "$ZT_TMP/err" &
