@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the S3 store says it sent, against what a server in trouble has got. */
+/* What the S3 store says it sent, against what a server in trouble has got; what that has told. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -333,12 +333,60 @@ static void hosts(void **state)
 	assert_string_equal(look().host, "acc.r2.cloudflarestorage.com");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+/* ---- what the store tells of itself beside its answers ----------------------------------- */
+
+static struct store_facts facts_now(void)
+{
+	struct store_facts f;
+
+	core_lock(&core);
+	store_facts(s, &f);
+	core_unlock(&core);
+	return f;
+}
+
+/* A PUT whose answer says that the body has the CRC32C @sum. */
+static void put_confirmed(const char *name, const char *sum)
+{
+	char line[80], body[] = "123456789";
+
+	snprintf(line, sizeof(line), "x-amz-checksum-crc32c: %s", sum);
+	s3srv_rule(srv, &(struct s3srv_rule){
+				.ops = S3SRV_PUT, .times = 1, .act = S3SRV_DELAY, .header = line });
+	assert_int_equal(run(STORE_PUT, name, body, 9), 0);
+	s3srv_clear(srv);
+}
+
+static void facts(void **state)
+{
+	struct store_facts f = facts_now();
+	char buf[16] = "x";
+
+	(void)state;
+	assert_false(f.has_clock || f.has_sums);
+	s3srv_set_skew(srv, -600); /* less than what it refuses */
+	assert_int_equal(run(STORE_PUT, "1", buf, 1), 0);
+	f = facts_now();
+	assert_true(f.has_clock && f.has_sums && !f.sums);
+	/* whole seconds, and a slow machine */
+	assert_in_range(f.skew_us + 630000000, 0, 60000000);
+	put_confirmed("2", "4waSgw=="); /* 0xe3069283, as RFC 3720 has it */
+	assert_true(facts_now().sums);
+	put_confirmed("3", "4waSgA==");
+	assert_false(facts_now().sums);
+	/* a GET's Date may be old when it ends */
+	s3srv_set_skew(srv, 300);
+	assert_int_equal(run(STORE_GET, "1", buf, 1), 1);
+	assert_true(facts_now().skew_us < 0);
+	assert_int_equal(run(STORE_LIST, "", NULL, 0), 3);
+	assert_true(facts_now().skew_us > 270000000);
+}
 
 int main(void)
 {
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	static const struct CMUnitTest tests[] = {
-		T(counted), T(causes), T(errors), T(skewed), T(hedged), T(pages), T(away), T(hosts),
+		T(counted), T(causes), T(errors), T(skewed), T(hedged), T(pages), T(away), T(hosts), T(facts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
