@@ -34,6 +34,15 @@ __attribute__((format(printf, 2, 3))) static int bad(const struct ctx *c, const 
 	return -EINVAL;
 }
 
+/* Who tries to pass a key is not shown it again. */
+static int bad_secret(const struct ctx *c)
+{
+	snprintf(c->err, c->err_len,
+		 "store URL: no key or secret may stand in it; give credentials by the "
+		 "environment, a profile or credentials=/FILE");
+	return -EINVAL;
+}
+
 /* ---- pieces ------------------------------------------------------------------------------ */
 
 static int hex(char c)
@@ -182,6 +191,8 @@ static int set_endpoint(const struct ctx *c, const char *name, const char *v)
 	const char *colon;
 	size_t n;
 
+	if (strchr(v, '@'))
+		return bad_secret(c);
 	if (!host)
 		return bad(c, "%s=%.100s must begin with https:// or http://", name, v);
 	n = strlen(host);
@@ -317,13 +328,8 @@ static int unknown(const struct ctx *c, const char *name)
 {
 	const char *near = nearest_word(name, params, P_NR, sizeof(params[0]));
 
-	/* Who tries to pass a key is not shown it again, nor the nearest of what is no key. */
-	if (strcasestr(name, "key") || strcasestr(name, "secret") || strcasestr(name, "token")) {
-		snprintf(c->err, c->err_len,
-			 "store URL: no key or secret may stand in it; give credentials by the "
-			 "environment, a profile or credentials=/FILE");
-		return -EINVAL;
-	}
+	if (strcasestr(name, "key") || strcasestr(name, "secret") || strcasestr(name, "token"))
+		return bad_secret(c);
 	if (near)
 		return bad(c, "there is no parameter '%.40s'; did you mean '%s'?", name, near);
 	return bad(c, "there is no parameter '%.40s'", name);
@@ -370,13 +376,15 @@ int s3_opts_parse(struct s3_opts *ret, const char *s, char *err, size_t err_len)
 	size_t n = strcspn(rest, "/?"), k;
 	int rc;
 
+	/* key:secret@bucket; a secret may have a '/' in it. */
+	if (memchr(rest, '@', n) ||
+	    (memchr(rest, ':', n) && memchr(rest, '@', strcspn(rest, "?"))))
+		return bad_secret(&c);
 	if (n >= sizeof(o.bucket))
 		return bad(&c, "the bucket's name is longer than 63 characters");
 	memcpy(o.bucket, rest, n);
 	if (!n)
 		return bad(&c, "it names no bucket: write s3://bucket/prefix");
-	if (strchr(o.bucket, '@'))
-		return bad(&c, "no user or key may stand in it");
 	if (!bucket_ok(o.bucket))
 		return bad(&c,
 			   "'%s' is no bucket's name: 3 to 63 of a-z, 0-9, '-' and '.', and no '-' "
