@@ -432,6 +432,12 @@ bool fetch_shed(struct volume *v)
 	return any;
 }
 
+void fetch_end_ahead(struct volume *v)
+{
+	v->no_ahead = true;
+	fetch_shed(v);
+}
+
 int fetch_check(const struct volume *v)
 {
 	const struct fetch *x;

@@ -49,6 +49,9 @@ void fetch_promote(struct volume *v, struct cache_ent *e);
  */
 bool fetch_shed(struct volume *v);
 
+/* The volume ends: what is planned ahead is given up, and nothing is read ahead any more. */
+void fetch_end_ahead(struct volume *v);
+
 /* Starts planned GETs as far as memory allows. */
 void fetch_pump(struct volume *v);
 

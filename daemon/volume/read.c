@@ -256,7 +256,7 @@ static int prepare(struct volume *v, struct plan *p)
 /* The READ itself may have ended, and the volume with it. */
 static void read_ahead(struct volume *v, uint32_t dev, uint64_t lba, uint32_t n)
 {
-	if (!vol_serving(v))
+	if (!vol_serving(v) || v->no_ahead)
 		return;
 	ahead_read(v, dev, lba, n);
 	if (!list_empty(&v->aheads))

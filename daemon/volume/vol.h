@@ -166,6 +166,7 @@ struct volume {
 	struct list_head jfetches, jfetching;	/* the same of the journal's records */
 	struct list_head fetches, fetching;	/* GETs that wait for memory; that are under way */
 	struct list_head aheads;	/* ... that nobody waits for */
+	bool no_ahead;			/* the volume ends: nothing is read ahead any more */
 	struct streams streams;
 	uint64_t reads_waiting;
 

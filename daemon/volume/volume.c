@@ -428,6 +428,7 @@ void volume_superseded(struct volume *v, const char *why)
 	commit_fail_waiters(v, -EIO);
 	write_fail_held(v, -EIO);
 	read_fail_list(&v->stalled, -EIO);
+	fetch_end_ahead(v);
 	leaves_fail_reads(v, -EIO);
 }
 
@@ -475,6 +476,7 @@ int volume_detach(struct volume *v)
 {
 	int err;
 
+	fetch_end_ahead(v);
 	lease_end(v, false);
 	err = volume_drain(v);
 	if (!err)
@@ -511,6 +513,7 @@ int volume_detach(struct volume *v)
 void volume_ending(struct volume *v)
 {
 	v->dead.ending = true;
+	fetch_end_ahead(v);
 }
 
 void volume_free(struct volume *v)

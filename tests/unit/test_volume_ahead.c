@@ -344,13 +344,56 @@ static void test_damaged(void **state)
 	end(&f);
 }
 
+/* Who ends or lets go of the volume does not wait for what nobody has asked for. */
+static void ends(int (*how)(struct volume *v))
+{
+	struct fixture f;
+	uint32_t i;
+
+	begin(&f, 8u << 20);
+	f.w.v->fetch_cap = 2u << 20;
+	for (i = 0; length(&f.w.v->aheads) < 3; i++) {
+		assert_true(i < READS);
+		get(&f, i * STEP, STEP);
+	}
+	/* what is not under way yet */
+	snprintf(f.w.net.hold, sizeof(f.w.net.hold), FMT_PREFIX_SEG);
+	f.w.net.hold_op = STORE_GET;
+	assert_int_equal(how(f.w.v), 0);
+	vol_settle(&f.w);
+	assert_true(list_empty(&f.w.v->aheads));
+	assert_int_equal(f.w.net.nr_held, 0);
+	assert_int_equal(f.w.v->fetch_bytes, 0);
+	end(&f);
+}
+
+static int let_go(struct volume *v)
+{
+	volume_ending(v);
+	return volume_drain(v);
+}
+
+static int lose(struct volume *v)
+{
+	volume_superseded(v, "a test says so");
+	return 0;
+}
+
+static void test_ends(void **state)
+{
+	(void)state;
+	ends(volume_detach);
+	ends(let_go);
+	ends(lose);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sequential), cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_random),	   cmocka_unit_test(test_demand_first),
 		cmocka_unit_test(test_outage),	   cmocka_unit_test(test_joined),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_damaged),	   cmocka_unit_test(test_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
