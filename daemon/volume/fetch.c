@@ -383,12 +383,14 @@ void fetch_pump(struct volume *v)
 	jfetch_pump(v);
 	while (!list_empty(&v->fetches)) {
 		x = first_joined(v);
-		if (v->fetch_bytes && v->fetch_bytes + x->len > v->fetch_cap)
+		/* the first in any case: it does not wait for what is read ahead */
+		if (v->fetch_bytes > v->ahead_bytes && v->fetch_bytes + x->len > v->fetch_cap)
 			return;
 		if (!start(x))
 			return;
 	}
-	while (!list_empty(&v->aheads) && v->nr_aheads < FETCH_AHEAD_NR) {
+	while (!list_empty(&v->aheads) && list_empty(&v->jfetches) &&
+	       v->nr_aheads < FETCH_AHEAD_NR) {
 		x = list_first_entry(&v->aheads, struct fetch, link);
 		if (v->ahead_bytes + x->len > ahead_cap || v->fetch_bytes + x->len > v->fetch_cap)
 			return;

@@ -147,7 +147,9 @@ void jfetch_pump(struct volume *v)
 	while (!list_empty(&v->jfetches)) {
 		struct jfetch *x = list_first_entry(&v->jfetches, struct jfetch, link);
 
-		if (v->fetch_bytes && v->fetch_bytes + jread_memory(x->len) > v->fetch_cap)
+		/* one goes in any case: what this host's disk has does not wait for the store */
+		if (!list_empty(&v->jfetching) &&
+		    v->fetch_bytes + jread_memory(x->len) > v->fetch_cap)
 			return;
 		if (jread_start(v, x->pin.pos, x->len, copy, on_done, x)) {
 			volume_retry(v);

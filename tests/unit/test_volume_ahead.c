@@ -178,7 +178,7 @@ static void test_random(void **state)
 }
 
 /* Holds GETs of segments back, begins a stream and lets only one of its GETs be under way. */
-static void one_under_way(struct fixture *f, struct vol_io *x)
+static void one_under_way(struct fixture *f, struct vol_io *x, uint64_t cap)
 {
 	uint32_t i;
 
@@ -187,7 +187,7 @@ static void one_under_way(struct fixture *f, struct vol_io *x)
 	vol_settle(&f->w);
 	snprintf(f->w.net.hold, sizeof(f->w.net.hold), FMT_PREFIX_SEG);
 	f->w.net.hold_op = STORE_GET;
-	f->w.v->fetch_cap = 2u << 20;
+	f->w.v->fetch_cap = cap;
 	/* up to the end of what is there; then one that has to wait */
 	for (i = 8; !length(&f->w.v->aheads); i++) {
 		assert_true(i < 64);
@@ -223,7 +223,7 @@ static void test_demand_first(void **state)
 	assert_non_null(x);
 	begin(&f, 8u << 20);
 	get(&f, BLOCKS - 1, 1); /* the leaf */
-	one_under_way(&f, x);
+	one_under_way(&f, x, 2u << 20);
 	planned = length(&f.w.v->aheads);
 	first = (struct fetch *)f.w.v->aheads.next;
 	assert_true(f.w.v->ahead_bytes <= f.w.v->fetch_cap / 4 * 3);
@@ -264,7 +264,7 @@ static void test_outage(void **state)
 	begin(&f, 8u << 20);
 	f.w.v->streams.budget = ~0ull; /* as much as there is cache */
 	get(&f, BLOCKS - 1, 1); /* the leaf */
-	one_under_way(&f, x);
+	one_under_way(&f, x, 2u << 20);
 	f.w.net.refuse_gets = -ETIMEDOUT;
 	net_release(&f.w.net);
 	f.w.net.hold[0] = 0;
@@ -344,6 +344,94 @@ static void test_damaged(void **state)
 	end(&f);
 }
 
+/* A GET that was planned ahead and that a READ waits for finds memory, whatever is ahead of it. */
+static void test_promoted(void **state)
+{
+	struct vol_io *x = calloc(65, sizeof(*x));
+	struct fixture f;
+	struct stream *st = NULL;
+	uint32_t i;
+
+	(void)state;
+	assert_non_null(x);
+	begin(&f, 8u << 20);
+	one_under_way(&f, x, 2u << 20);
+	assert_true(f.w.v->ahead_bytes > 1u << 20);
+	for (i = 0; i < f.w.v->streams.nr; i++)
+		if (f.w.v->streams.s[i].found)
+			st = &f.w.v->streams.s[i];
+	assert_non_null(st);
+	i = f.w.net.nr_held;
+	vol_submit(&x[64], &f.w, IO_READ, 0, 0, st->head - 1, 1, 0);
+	vol_settle(&f.w);
+	assert_int_equal(f.w.net.nr_held, i + 1);
+	assert_true(list_empty(&f.w.v->fetches));
+	finish(&f, x, 65);
+	vol_settle(&f.w);
+	assert_int_equal(f.w.v->fetch_bytes, 0);
+	end(&f);
+	free(x);
+}
+
+/* A block that lies only in the journal. */
+static uint64_t in_journal(struct vol *w)
+{
+	struct emap_ext e;
+	uint64_t lba;
+
+	for (lba = BLOCKS / 2; lba < BLOCKS; lba += e.nblocks)
+		if (emap_find(&w->v->overlay.devs[0], lba, 256, &e) && e.kind == EMAP_JOURNAL)
+			return lba;
+	return 0;
+}
+
+/* The store hangs: what is in the journal is read all the same, whatever is read ahead. */
+static void test_journal(void **state)
+{
+	struct vol_io *x = calloc(66, sizeof(*x));
+	struct fixture f;
+	uint64_t lba;
+	uint32_t i;
+
+	(void)state;
+	assert_non_null(x);
+	begin(&f, 8u << 20);
+	assert_int_equal(vol_detach(&f.w), 0);
+	vol_journal(&f.w, 128u << 20);
+	f.w.opts.memory = 150u << 20;
+	assert_int_equal(vol_attach(&f.w, false), 0);
+	f.w.net.refuse_puts = -ETIMEDOUT;
+	for (i = 0; !(lba = in_journal(&f.w)); i++) {
+		assert_true(i < 100);
+		assert_int_equal(vol_write(&f.w, 0, BLOCKS / 2 + i % 12 * 256, 256,
+					   model_op(&f.m, 0, BLOCKS / 2 + i % 12 * 256, 256, true)),
+				 0);
+	}
+	f.w.v->fetch_cap = 4u << 20;
+	for (i = 0; i < 24; i++)
+		get(&f, i * STEP, STEP);
+	vol_settle(&f.w);
+	snprintf(f.w.net.hold, sizeof(f.w.net.hold), FMT_PREFIX_SEG);
+	f.w.net.hold_op = STORE_GET;
+	for (i = 24; f.w.v->ahead_bytes < 2u << 20; i++) {
+		assert_true(i < 64);
+		vol_submit(&x[i], &f.w, IO_READ, 0, 0, i * STEP, STEP, 0);
+		vol_settle(&f.w);
+	}
+	vol_submit(&x[64], &f.w, IO_READ, 0, 0, lba, 1, 0);
+	vol_settle(&f.w);
+	assert_true(x[64].done);
+
+	/* the same with all memory taken by what READs wait for */
+	f.w.v->fetch_cap = 1;
+	vol_submit(&x[65], &f.w, IO_READ, 0, 0, lba + 2, 1, 0);
+	vol_settle(&f.w);
+	assert_true(x[65].done);
+	finish(&f, x, 66);
+	end(&f);
+	free(x);
+}
+
 /* Who ends or lets go of the volume does not wait for what nobody has asked for. */
 static void ends(int (*how)(struct volume *v))
 {
@@ -394,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_random),	   cmocka_unit_test(test_demand_first),
 		cmocka_unit_test(test_outage),	   cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_damaged),	   cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_promoted),   cmocka_unit_test(test_journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
