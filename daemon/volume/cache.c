@@ -20,6 +20,7 @@
 #define SLAB_BYTES  ((uint64_t)CACHE_SLAB_PAGES << IO_BLOCK_SHIFT)
 #define STEAL_EVERY 4u
 #define STEAL_LOOKS 8u /* slabs */
+#define AHEAD_SHARE 4u /* of all slots, LOADING for nobody */
 
 static uint32_t hash_of(const struct cache *c, uint32_t seg, uint32_t pos)
 {
@@ -92,6 +93,13 @@ static uint64_t slot_bytes(const struct cache_ent *e)
 	return (uint64_t)IO_BLOCK_SIZE << e->slab->cls;
 }
 
+/* LOADING ends, or somebody asks for it. */
+static void no_more_waits_ahead(struct cache *c, const struct cache_ent *e)
+{
+	if (e->ahead && e->state == CACHE_LOADING)
+		c->ahead_loading -= slot_bytes(e);
+}
+
 struct cache_ent *cache_find(struct cache *c, uint32_t seg, uint32_t pos)
 {
 	struct cache_ent *e = hash_find(c, seg, pos);
@@ -99,6 +107,7 @@ struct cache_ent *cache_find(struct cache *c, uint32_t seg, uint32_t pos)
 	if (!e)
 		return NULL;
 	e->ref = !e->ahead; /* else as after cache_new() */
+	no_more_waits_ahead(c, e);
 	if (e->ahead)
 		c->ahead_used += slot_bytes(e);
 	e->ahead = false;
@@ -318,19 +327,25 @@ struct cache_ent *cache_new(struct cache *c, uint32_t seg, uint32_t pos, uint32_
 
 struct cache_ent *cache_new_ahead(struct cache *c, uint32_t seg, uint32_t pos, uint32_t pages)
 {
-	struct cache_ent *e = cache_new(c, seg, pos, pages);
+	uint64_t bytes = (uint64_t)IO_BLOCK_SIZE << class_of(pages);
+	struct cache_ent *e;
 
+	if (c->ahead_loading + bytes > c->nr_slabs * SLAB_BYTES / AHEAD_SHARE)
+		return NULL;
+	e = cache_new(c, seg, pos, pages);
 	if (!e)
 		return NULL;
 	e->pins = 0;
 	e->ref = 1;
 	e->ahead = true;
-	c->ahead_bytes += slot_bytes(e);
+	c->ahead_bytes += bytes;
+	c->ahead_loading += bytes;
 	return e;
 }
 
 void cache_ready(struct cache *c, struct cache_ent *e)
 {
+	no_more_waits_ahead(c, e);
 	e->state = CACHE_READY;
 	e->priv = NULL;
 	c->used_bytes += slot_bytes(e);
@@ -339,6 +354,7 @@ void cache_ready(struct cache *c, struct cache_ent *e)
 void cache_failed(struct cache *c, struct cache_ent *e)
 {
 	hash_del(c, e);
+	no_more_waits_ahead(c, e);
 	e->state = CACHE_FAILED;
 	e->priv = NULL;
 	if (!e->pins)
@@ -368,7 +384,7 @@ struct cache_ent *cache_at(struct cache *c, uint64_t off)
 	return &s->ents[(off - s->off) >> (IO_BLOCK_SHIFT + s->cls)];
 }
 
-static int slab_check(struct cache *c, const struct cache_slab *s)
+static int slab_check(struct cache *c, const struct cache_slab *s, uint64_t *ahead)
 {
 	uint16_t i, used = 0;
 
@@ -385,19 +401,22 @@ static int slab_check(struct cache *c, const struct cache_slab *s)
 		if (cache_at(c, cache_off(e)) != e)
 			return 4;
 		used += e->state != CACHE_FREE;
+		if (e->state == CACHE_LOADING && e->ahead)
+			*ahead += slot_bytes(e);
 	}
 	return used == s->used ? 0 : 2;
 }
 
 int cache_check(struct cache *c)
 {
+	uint64_t ahead = 0;
 	uint32_t i;
 
 	for (i = 0; i < c->nr_slabs; i++) {
-		int bad = c->slabs[i].ents ? slab_check(c, &c->slabs[i]) : 0;
+		int bad = c->slabs[i].ents ? slab_check(c, &c->slabs[i], &ahead) : 0;
 
 		if (bad)
 			return bad;
 	}
-	return 0;
+	return ahead == c->ahead_loading && ahead <= c->nr_slabs * SLAB_BYTES / AHEAD_SHARE ? 0 : 5;
 }

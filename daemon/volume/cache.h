@@ -40,6 +40,7 @@ enum cache_state {
  *  C2 FREE entries are on their class's free list and have no pin and no waiter.
  *  C3 READY entries have no waiter.
  *  C4 no two entries share a page.
+ *  C5 no more than a quarter of all slots is LOADING for nobody, and that is what ahead_loading says.
  */
 struct cache_ent {
 	uint32_t seg;			/* key: index in the segment table ... */
@@ -84,6 +85,7 @@ struct cache {
 	uint64_t used_bytes;		/* in READY entries */
 	uint64_t evictions;
 	uint64_t ahead_bytes, ahead_used; /* of slots: read ahead; asked for then */
+	uint64_t ahead_loading;		/* ... that are LOADING, and nobody has asked for yet */
 	uint64_t heap_bytes;
 };
 
@@ -105,7 +107,8 @@ struct cache_ent *cache_new(struct cache *c, uint32_t seg, uint32_t pos, uint32_
 
 /*
  * The same without a pin, for a frame that nobody has asked for yet: the hand spares it once, so
- * that it outlives what was read before it, and after the first who asks it is as any other.
+ * that it outlives what was read before it, and after the first who asks it is as any other. NULL
+ * also when a quarter of all slots is LOADING for nobody.
  */
 struct cache_ent *cache_new_ahead(struct cache *c, uint32_t seg, uint32_t pos, uint32_t pages);
 

@@ -432,6 +432,70 @@ static void test_journal(void **state)
 	free(x);
 }
 
+/* Overwritten so that of each frame one block is left: what is read ahead takes many slots. */
+static void shred(struct fixture *f)
+{
+	uint32_t at, k;
+
+	f->w.check = false;
+	for (k = 1; k < FRAME; k++) {
+		for (at = k; at < BLOCKS; at += FRAME)
+			assert_int_equal(vol_write(&f->w, 0, at, FRAME - k,
+						   model_op(&f->m, 0, at, FRAME - k, true)),
+					 0);
+		assert_int_equal(vol_flush(&f->w), 0);
+	}
+	assert_int_equal(vol_detach(&f->w), 0);
+	f->w.opts.memory = 150u << 20;
+	assert_int_equal(vol_attach(&f->w, false), 0);
+	f->w.check = true;
+}
+
+/* Bytes of slots that wait for the store and that nobody has asked for. */
+static uint64_t loading_ahead(const struct cache *c)
+{
+	uint64_t bytes = 0;
+	uint32_t i, k;
+
+	for (i = 0; i < c->nr_slabs; i++)
+		for (k = 0; c->slabs[i].ents && k < c->slabs[i].nr; k++)
+			if (c->slabs[i].ents[k].state == CACHE_LOADING && c->slabs[i].ents[k].ahead)
+				bytes += 4096ull << c->slabs[i].cls;
+	return bytes;
+}
+
+/* Slots, not blocks, are what a READ may lack: no more than a quarter waits for the store. */
+static void test_slots(void **state)
+{
+	struct vol_io *x = calloc(64, sizeof(*x));
+	struct fixture f;
+	uint64_t quarter;
+	uint32_t i;
+
+	(void)state;
+	assert_non_null(x);
+	begin(&f, 8u << 20);
+	shred(&f);
+	quarter = (uint64_t)f.w.v->cache.nr_slabs * CACHE_SLAB_PAGES * 4096 / 4;
+	get(&f, BLOCKS - 1, 1); /* the leaf */
+	for (i = 0; i < 32; i++)
+		get(&f, i * STEP, STEP);
+	vol_settle(&f.w);
+	snprintf(f.w.net.hold, sizeof(f.w.net.hold), FMT_PREFIX_SEG);
+	f.w.net.hold_op = STORE_GET;
+	f.w.v->fetch_cap = 1u << 30;
+	for (; i < 64; i++) {
+		vol_submit(&x[i], &f.w, IO_READ, 0, 0, i * STEP, STEP, 0);
+		vol_settle(&f.w);
+		assert_true(loading_ahead(&f.w.v->cache) <= quarter);
+	}
+	assert_true(loading_ahead(&f.w.v->cache) > quarter / 2);
+	finish(&f, x, 64);
+	vol_settle(&f.w);
+	end(&f);
+	free(x);
+}
+
 /* Who ends or lets go of the volume does not wait for what nobody has asked for. */
 static void ends(int (*how)(struct volume *v))
 {
@@ -482,7 +546,8 @@ int main(void)
 		cmocka_unit_test(test_random),	   cmocka_unit_test(test_demand_first),
 		cmocka_unit_test(test_outage),	   cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_damaged),	   cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_promoted),   cmocka_unit_test(test_journal),
+		cmocka_unit_test(test_slots),	   cmocka_unit_test(test_promoted),
+		cmocka_unit_test(test_journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
