@@ -55,6 +55,8 @@ static void retire(struct streams *s, struct stream *st)
 	s->waste += ahead_of(st);
 	s->nr_found--;
 	st->found = false;
+	st->reads = 0;
+	st->since = s->clock;
 	judge(s);
 }
 
@@ -65,6 +67,7 @@ static void begin(struct streams *s, struct stream *st, uint32_t dev, uint64_t l
 		.start = lba,
 		.next = lba + n,
 		.used = s->clock,
+		.since = s->clock,
 		.reads = 1,
 	};
 }
@@ -87,12 +90,24 @@ static void candidate(struct streams *s, uint32_t dev, uint64_t lba, uint32_t n)
 	begin(s, st, dev, lba, n);
 }
 
-/* STREAM_MAX < STREAM_NR: there is always a candidate whose place can be taken. */
+/*
+ * STREAM_MAX < STREAM_NR: there is always a candidate whose place can be taken. One that has been
+ * read since @st is counted is not displaced: readers in turns would take each other's place, and
+ * all that was read ahead would be for nothing.
+ */
 static void found(struct streams *s, struct stream *st)
 {
-	if (s->nr_found == STREAM_MAX)
-		retire(s, oldest(s, true));
+	struct stream *old = s->nr_found == STREAM_MAX ? oldest(s, true) : NULL;
+
+	if (old && old->used > st->since) {
+		st->reads = 0;
+		st->since = s->clock;
+		return;
+	}
+	if (old)
+		retire(s, old);
 	st->found = true;
+	st->level = 0;
 	st->head = st->next;
 	st->grown = st->next;
 	s->nr_found++;

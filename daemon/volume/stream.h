@@ -35,7 +35,8 @@
 /*
  *          stream_read()                 STREAM_READS in a row
  *  (free) ----------------> CANDIDATE ------------------------------> STREAM
- *                               ^  another one takes its place, or        |
+ *                               ^  another takes the place of one that    |
+ *                               |  was not read meanwhile, or             |
  *                               +---  more than a third is left out ------+
  */
 struct stream {
@@ -43,7 +44,8 @@ struct stream {
 	uint64_t start;			/* of the first */
 	uint64_t head;			/* STREAM: read ahead up to here, if it is beyond next */
 	uint64_t grown;			/* next when the window doubled last */
-	uint64_t used;			/* streams.clock of its last READ */
+	uint64_t used;			/* streams.clock of its last READ ... */
+	uint64_t since;			/* ... and of when counting them began */
 	uint32_t dev;
 	uint32_t holes;			/* blocks in [start, next) that were not read, at most */
 	uint32_t reads;			/* up to STREAM_READS */

@@ -277,6 +277,31 @@ static void test_budget(void **state)
 	assert_int_equal(f.wanted, 0);
 }
 
+/*
+ * One reader more than there are streams: it displaces none that is read. Whoever reads on when the
+ * others have ended is a stream again.
+ */
+static void test_displaced(void **state)
+{
+	struct follow f;
+	uint64_t at, wanted;
+	uint32_t i, k;
+
+	(void)state;
+	for (k = 0; k <= STREAM_MAX; k++) {
+		begin(&f, BUDGET);
+		for (at = 0; at < 4 * MIB; at += 32)
+			for (i = 0; i <= STREAM_MAX; i++)
+				get(&f, i * 50ull * MIB + at, 32);
+		assert_int_equal(f.s.nr_found, STREAM_MAX);
+		assert_int_equal(f.s.waste, 0);
+		wanted = f.wanted;
+		for (; at < 20 * MIB; at += 32)
+			get(&f, k * 50ull * MIB + at, 32);
+		assert_true(f.wanted - wanted >= 12 * MIB);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_any_order),    cmocka_unit_test(test_random_is_none),
 		cmocka_unit_test(test_among_random), cmocka_unit_test(test_stride),
 		cmocka_unit_test(test_waste),	     cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_displaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
