@@ -105,6 +105,8 @@ ms_bind_port_min=$osd
 ms_bind_port_max=$((osd + 200))
 rgw_frontends=beast endpoint=127.0.0.1:$port tcp_nodelay=1
 rgw_run_sync_thread=false
+rgw_sts_key=sixteen-letters-
+rgw_s3_auth_use_sts=true
 C
 	ceph-authtool --create-keyring "$k" --gen-key -n mon. --cap mon 'allow *'
 	ceph-authtool "$k" --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *'
