@@ -199,6 +199,7 @@ int urlvol_attach(struct urlvol *u, const char *url, const char *state_dir,
 	int rc;
 
 	*u = (struct urlvol){ .region = REGION_NONE };
+	urlvol_must(sodium_init() >= 0);
 	urlvol_must(!core_cond_init(&u->event));
 	if (host_new(&u->host, url, 0, 1, u->err))
 		urlvol_failed(__FILE__, __LINE__, u->err);

@@ -25,6 +25,7 @@ one() {
 		# shellcheck disable=SC2086
 		proxy "$dir" add fault=$r p=.04 > "$dir/id"
 	done
+	# What ends an attach (keys and regions are looked at once) comes in the first life, which is a long one.
 	for r in "slowdown p=.01 count=5" "skewed shift=7200 op=PUT name=seg/ skip=16 count=1" "redirect op=PUT name=seg/ skip=12 count=1" \
 		"hang op=GET skip=5 count=2"; do
 		# shellcheck disable=SC2086

@@ -30,7 +30,7 @@ import json
 import sys
 folder = sys.argv[1]
 with open(f"{folder}/hosts/attaches") as f:
-    took = [(int(a) / 1e6, int(b) / 1e6) for a, b, rc in map(str.split, f) if rc == "0"]
+    took = [(int(a) / 1e6, int(b) / 1e6) for a, b in map(str.split, f) if b != "0"]
 with open(f"{folder}/log") as f:
     puts = [e for e in map(json.loads, f) if e.get("op") == "PUT" and "landed" in e]
 late = [e for e in puts if any(e["came"] < began and ended < e["landed"] for began, ended in took)]

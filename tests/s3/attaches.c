@@ -3,19 +3,21 @@
  * attaches format URL
  * attaches race URL PLAIN FOLDER SEED ATTACHES HOSTS
  *
- * HOSTS hosts take one volume from each other, ATTACHES times in all; each writes and flushes until
- * it is taken over, dies or detaches. The way to the store has PUTs arrive late. Then one more
- * attaches at the URL PLAIN. Owners come one after the other, by their epochs, and what the next
- * one finds must be what the last one found and a prefix of what that wrote: no less than it had
- * flushed or detached with, nothing of anybody else's, and nothing of its own that came after the
- * prefix. FOLDER/attaches says when each began and ended (CLOCK_MONOTONIC, microseconds).
+ * HOSTS hosts take one volume from each other, ATTACHES times in all, each time in a process of its
+ * own; each writes and flushes until it is taken over, is killed or detaches. The way to the store has PUTs arrive late. Then one more
+ * attaches at the URL PLAIN. Owners come one after the other, by their epochs, and what the next one
+ * finds must be what the last one found and a prefix of what that wrote: no less than it had flushed
+ * or detached with, nothing of anybody else's, and nothing of its own that came after the prefix.
+ * FOLDER/attaches says when each began and owned it (CLOCK_MONOTONIC, microseconds; 0: it did not).
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -36,8 +38,10 @@ struct op {
 	uint32_t nr, lba, n;
 };
 
-/* One owner's time. */
+/* One attach, and what its owner did; filled as it goes on, so that it outlives him. */
 struct tenure {
+	uint64_t began_us, owned_us; /* 0: not owned */
+	bool known; /* what it found, and its epoch */
 	uint64_t epoch;
 	uint32_t found[BLOCKS]; /* stamps */
 	struct op ops[OPS_MAX];
@@ -45,19 +49,20 @@ struct tenure {
 	uint32_t promised; /* so many of them */
 };
 
+/* In memory that all processes share; atomic. */
+struct shared {
+	unsigned int begun, owned, refused, flushes, taken_over, killed, detached;
+	uint32_t ops;
+};
+
 static struct {
 	const char *url, *dir;
 	uint64_t seed;
 	unsigned int total;
-	unsigned int begun; /* atomic, as all below */
-	unsigned int owned, refused, flushes, taken_over, died, detached;
-	uint32_t ops;
 } race;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
-static struct tenure *tenures;
-static unsigned int nr_tenures;
-static FILE *times;
+static struct shared *sh;
+static struct tenure *tenures; /* shared, too: of each attach, and one more */
 
 static void count(unsigned int *n)
 {
@@ -102,7 +107,7 @@ static int change(struct urlvol *u, struct tenure *t, uint64_t *seed, uint8_t *b
 
 	op->n = 1 + below(seed, MOST);
 	op->lba = below(seed, BLOCKS - op->n);
-	op->nr = __atomic_add_fetch(&race.ops, 1, __ATOMIC_RELAXED);
+	op->nr = __atomic_add_fetch(&sh->ops, 1, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < op->n; i++)
 		model_fill(buf + i * BLOCK, op->nr, 0, op->lba + i);
 	return io(u, IO_WRITE, op->lba, op->n, buf);
@@ -128,45 +133,59 @@ static int compare(struct urlvol *u, const struct tenure *t, uint8_t *buf)
 	return rc;
 }
 
-static int work(struct urlvol *u, struct tenure *t, uint64_t *seed, uint8_t *buf)
+static void die(void)
+{
+	count(&sh->killed);
+	kill(getpid(), SIGKILL);
+}
+
+/* @die_at: after so many writes, or right after the FLUSH that follows; ~0 = not. */
+static int work(struct urlvol *u, struct tenure *t, uint64_t *seed, uint8_t *buf, uint32_t die_at)
 {
 	uint32_t rounds = 1 + below(seed, ROUNDS_MAX);
+	bool after_flush = below(seed, 2);
 	int rc = 0;
 
 	for (uint32_t r = 0; r < rounds && !rc; r++) {
-		for (uint32_t i = 0; i < WRITES && !rc; i++)
+		for (uint32_t i = 0; i < WRITES && !rc; i++) {
 			rc = change(u, t, seed, buf);
+			if (!rc && t->nr_ops >= die_at && !after_flush)
+				die();
+		}
 		if (!rc)
 			rc = compare(u, t, buf);
 		if (!rc)
 			rc = io(u, IO_FLUSH, 0, 0, NULL);
 		if (!rc) {
-			t->promised = t->nr_ops;
-			count(&race.flushes);
+			__atomic_store_n(&t->promised, t->nr_ops, __ATOMIC_RELEASE);
+			count(&sh->flushes);
+			if (t->nr_ops >= die_at)
+				die();
 		}
 	}
 	return rc;
 }
 
-static void own(struct urlvol *u, uint64_t *seed, uint8_t *buf)
+static void own(struct urlvol *u, struct tenure *t, uint64_t *seed, uint8_t *buf)
 {
-	struct tenure t = { .epoch = u->rec.epoch };
 	bool clean = !below(seed, 3);
-	int rc = look(u, t.found, buf);
-	bool known = !rc;
+	uint32_t die_at = clean ? ~0u : 1 + below(seed, WRITES * 2);
+	int rc = look(u, t->found, buf);
 
+	t->epoch = u->rec.epoch;
+	t->known = !rc;
 	if (!rc)
-		rc = work(u, &t, seed, buf);
-	count(rc ? &race.taken_over : clean ? &race.detached : &race.died);
-	rc = urlvol_end(u, clean && !rc);
-	urlvol_must(!rc || rc == -ESTALE);
-	if (clean && !rc && !u->superseded && known)
-		t.promised = t.nr_ops;
-	if (!known)
-		return;
-	pthread_mutex_lock(&lock);
-	tenures[nr_tenures++] = t;
-	pthread_mutex_unlock(&lock);
+		rc = work(u, t, seed, buf, die_at);
+	if (!rc && !clean)
+		die();
+	if (!rc)
+		rc = urlvol_end(u, true);
+	else
+		urlvol_end(u, false);
+	urlvol_must(!rc || rc == -ESTALE || rc == -ESHUTDOWN);
+	count(rc ? &sh->taken_over : &sh->detached);
+	if (!rc)
+		t->promised = t->nr_ops;
 }
 
 static void set_opts(struct volume_opts *o, unsigned int host)
@@ -181,54 +200,57 @@ static void set_opts(struct volume_opts *o, unsigned int host)
 	snprintf(o->host, sizeof(o->host), "host%u", host);
 }
 
-/*
- * Who came too late says that somebody newer owns it; everything else is a failure. Whether it was
- * owned.
- */
-static bool attach_once(unsigned int host, uint64_t *seed, uint8_t *buf)
+/* A process. Who came too late says that somebody newer owns it; everything else is a failure. */
+static void attach_once(unsigned int host, struct tenure *t, uint64_t *seed)
 {
-	uint64_t began = clock_mono_us(clock_system());
+	uint8_t *buf = calloc(BLOCKS, BLOCK);
 	struct volume_opts o;
 	char state[300];
 	struct urlvol u;
 	int rc;
 
+	urlvol_must(buf);
 	set_opts(&o, host);
 	snprintf(state, sizeof(state), "%s/host%u", race.dir, host);
+	t->began_us = clock_mono_us(clock_system());
 	rc = urlvol_attach(&u, race.url, state, &o, NULL);
-	pthread_mutex_lock(&lock);
-	fprintf(times, "%" PRIu64 " %" PRIu64 " %d\n", began, clock_mono_us(clock_system()), rc);
-	pthread_mutex_unlock(&lock);
 	if (!rc) {
-		count(&race.owned);
-		own(&u, seed, buf);
-		return true;
+		t->owned_us = clock_mono_us(clock_system());
+		count(&sh->owned);
+		own(&u, t, seed, buf);
+	} else if (rc == -ESTALE || (rc == -EINTR && u.superseded)) {
+		count(&sh->refused);
+	} else {
+		urlvol_failed(__FILE__, __LINE__, u.err);
 	}
-	if (rc == -ESTALE || (rc == -EINTR && u.superseded)) {
-		count(&race.refused);
-		return false;
-	}
-	urlvol_failed(__FILE__, __LINE__, u.err);
+	free(buf);
 }
 
-/* Who is refused waits longer each time: hosts that do nothing but take over get nowhere. */
-static void *contend(void *arg)
+/* One attach after the other. Who is refused waits longer each time: hosts that do nothing but take
+ * over get nowhere. */
+static void contend(unsigned int host)
 {
-	unsigned int host = (unsigned int)(uintptr_t)arg;
 	uint64_t seed = (race.seed * HOSTS_MAX + host) * 0x9e3779b97f4a7c15ull + 1;
-	uint8_t *buf = calloc(BLOCKS, BLOCK);
-	uint32_t pause_ms = PAUSE_MIN_MS;
+	uint32_t pause_ms = PAUSE_MIN_MS, n;
+	int status;
+	pid_t pid;
 
-	urlvol_must(buf);
-	while (__atomic_fetch_add(&race.begun, 1, __ATOMIC_RELAXED) < race.total) {
-		if (attach_once(host, &seed, buf))
+	while ((n = __atomic_fetch_add(&sh->begun, 1, __ATOMIC_RELAXED)) < race.total) {
+		below(&seed, 1);
+		pid = fork();
+		if (!pid) {
+			attach_once(host, &tenures[n], &seed);
+			exit(0);
+		}
+		urlvol_must(pid > 0 && waitpid(pid, &status, 0) == pid);
+		if (status && (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL))
+			urlvol_failed(__FILE__, __LINE__, "a host has failed");
+		if (tenures[n].owned_us)
 			pause_ms = PAUSE_MIN_MS;
 		else if (pause_ms < PAUSE_MAX_MS)
 			pause_ms *= 2;
 		usleep(below(&seed, pause_ms) * 1000);
 	}
-	free(buf);
-	return NULL;
 }
 
 /* ---- who was owner after whom ------------------------------------------------------------ */
@@ -263,11 +285,11 @@ static void judge(const struct tenure *t, const struct tenure *next)
 	urlvol_failed(__FILE__, __LINE__, "the next owner found something else");
 }
 
-static void judge_all(const char *plain)
+/* What there is when all is over. */
+static void look_last(const char *plain)
 {
-	struct tenure *last = &tenures[nr_tenures];
+	struct tenure *last = &tenures[race.total];
 	uint8_t *buf = calloc(BLOCKS, BLOCK);
-	struct tenure first = { .epoch = 0 };
 	struct volume_opts o;
 	struct urlvol u;
 	char state[300];
@@ -278,37 +300,77 @@ static void judge_all(const char *plain)
 	if (urlvol_attach(&u, plain, state, &o, NULL))
 		urlvol_failed(__FILE__, __LINE__, u.err);
 	last->epoch = u.rec.epoch;
+	last->known = true;
 	urlvol_must(!look(&u, last->found, buf));
 	urlvol_must(!urlvol_end(&u, true));
-	qsort(tenures, nr_tenures, sizeof(*tenures), by_epoch);
-	judge(&first, &tenures[0]);
-	for (unsigned int i = 0; i < nr_tenures; i++)
-		judge(&tenures[i], &tenures[i + 1]);
 	free(buf);
+}
+
+static unsigned int judge_all(void)
+{
+	const struct tenure first = { .epoch = 0 }, *before = &first;
+	unsigned int n = 0;
+
+	qsort(tenures, race.total + 1, sizeof(*tenures), by_epoch);
+	for (unsigned int i = 0; i <= race.total; i++) {
+		if (!tenures[i].known)
+			continue;
+		judge(before, &tenures[i]);
+		before = &tenures[i];
+		n++;
+	}
+	return n;
+}
+
+static void write_times(void)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/attaches", race.dir);
+	f = fopen(path, "we");
+	urlvol_must(f);
+	for (unsigned int i = 0; i < race.total; i++)
+		fprintf(f, "%" PRIu64 " %" PRIu64 "\n", tenures[i].began_us, tenures[i].owned_us);
+	urlvol_must(!fclose(f));
+}
+
+static void *share(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	urlvol_must(p != MAP_FAILED);
+	return p;
 }
 
 static void run(const char *plain, unsigned int hosts)
 {
-	pthread_t t[HOSTS_MAX];
-	char path[300];
+	unsigned int images;
+	int status, bad = 0;
 
 	urlvol_must(hosts && hosts <= HOSTS_MAX);
-	tenures = calloc(race.total + 1, sizeof(*tenures));
-	snprintf(path, sizeof(path), "%s/attaches", race.dir);
-	times = fopen(path, "we");
-	urlvol_must(tenures && times);
-	for (unsigned int i = 0; i < hosts; i++)
-		urlvol_must(!pthread_create(&t[i], NULL, contend, (void *)(uintptr_t)i));
-	for (unsigned int i = 0; i < hosts; i++)
-		pthread_join(t[i], NULL);
-	fclose(times);
-	judge_all(plain);
+	sh = share(sizeof(*sh));
+	tenures = share((race.total + 1) * sizeof(*tenures));
+	for (unsigned int i = 0; i < hosts; i++) {
+		pid_t pid = fork();
+
+		urlvol_must(pid >= 0);
+		if (!pid) {
+			contend(i);
+			exit(0);
+		}
+	}
+	while (wait(&status) > 0)
+		bad |= status;
+	urlvol_must(!bad);
+	look_last(plain);
+	write_times();
+	images = judge_all();
 	printf("seed %" PRIu64 ": %u attaches of %u hosts: %u owned it, %u came too late; %u were "
-	       "taken over, %u died, %u detached; %u writes, %u flushes, nothing lost\n",
-	       race.seed, race.total, hosts, race.owned, race.refused, race.taken_over, race.died,
-	       race.detached, race.ops, race.flushes);
-	urlvol_must(race.taken_over && race.flushes);
-	free(tenures);
+	       "taken over, %u killed, %u detached; %u writes, %u flushes; a chain of %u owners\n",
+	       race.seed, race.total, hosts, sh->owned, sh->refused, sh->taken_over, sh->killed,
+	       sh->detached, sh->ops, sh->flushes, images);
+	urlvol_must(sh->taken_over && sh->killed && sh->detached && sh->flushes);
 }
 
 int main(int argc, char **argv)
