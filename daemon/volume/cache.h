@@ -40,7 +40,8 @@ enum cache_state {
  *  C2 FREE entries are on their class's free list and have no pin and no waiter.
  *  C3 READY entries have no waiter.
  *  C4 no two entries share a page.
- *  C5 no more than a quarter of all slots is LOADING for nobody, and that is what ahead_loading says.
+ *  C5 no more than a quarter of all slots is LOADING for nobody, and that is what ahead_loading
+ *  says.
  */
 struct cache_ent {
 	uint32_t seg;			/* key: index in the segment table ... */

@@ -4,11 +4,12 @@
  * attaches race URL PLAIN FOLDER SEED ATTACHES HOSTS
  *
  * HOSTS hosts take one volume from each other, ATTACHES times in all, each time in a process of its
- * own; each writes and flushes until it is taken over, is killed or detaches. The way to the store has PUTs arrive late. Then one more
- * attaches at the URL PLAIN. Owners come one after the other, by their epochs, and what the next one
- * finds must be what the last one found and a prefix of what that wrote: no less than it had flushed
- * or detached with, nothing of anybody else's, and nothing of its own that came after the prefix.
- * FOLDER/attaches says when each began and owned it (CLOCK_MONOTONIC, microseconds; 0: it did not).
+ * own; each writes and flushes until it is taken over, is killed or detaches. The way to the store
+ * has PUTs arrive late. Then one more attaches at the URL PLAIN. Owners come one after the other,
+ * by their epochs, and what the next one finds must be what the last one found and a prefix of what
+ * that wrote: no less than it had flushed or detached with, nothing of anybody else's, and nothing
+ * of its own that came after the prefix. FOLDER/attaches says when each began and owned it
+ * (CLOCK_MONOTONIC, microseconds; 0: it did not).
  */
 #include <errno.h>
 #include <inttypes.h>

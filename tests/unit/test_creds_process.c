@@ -164,7 +164,8 @@ static void hangs_later(void **state)
 	uint64_t t;
 
 	(void)state;
-	script("[ -e \"${0%/*}/hang\" ] || exec cat \"${0%/*}/out\"\necho $$ > \"${0%/*}/pid.new\"\n"
+	script("[ -e \"${0%/*}/hang\" ] || exec cat \"${0%/*}/out\"\n"
+	       "echo $$ > \"${0%/*}/pid.new\"\n"
 	       "mv \"${0%/*}/pid.new\" \"${0%/*}/pid\"\nsleep 1000\n");
 	credworld_put(&w, "out", "%s", credworld_json(&w, "1", "SessionToken", HOUR));
 	assert_int_equal(credworld_open(&w, &c, "p"), 0);

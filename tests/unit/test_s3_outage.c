@@ -219,8 +219,8 @@ static void outage(void **state)
 		pthread_join(t[i], NULL);
 	assert_int_equal(urlvol_end(&u, true), 0);
 
-	printf("%llu s without the store, %llu of them known; %u requests tried; %u writes (%llu MiB "
-	       "not stored), %u reads meanwhile\n",
+	printf("%llu s without the store, %llu of them known; %u requests tried; "
+	       "%u writes (%llu MiB not stored), %u reads meanwhile\n",
 	       (unsigned long long)began, (unsigned long long)st.store_outage_us / 1000000, tried,
 	       count(&writes), (unsigned long long)st.dirty_bytes >> 20, count(&reads));
 	assert_in_range(tried, TRIES, began * TRIES_MAX);

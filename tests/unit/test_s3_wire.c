@@ -386,7 +386,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	static const struct CMUnitTest tests[] = {
-		T(counted), T(causes), T(errors), T(skewed), T(hedged), T(pages), T(away), T(hosts), T(facts),
+		T(counted), T(causes), T(errors), T(skewed), T(hedged),
+		T(pages),   T(away),   T(hosts),  T(facts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -377,8 +377,7 @@ int s3_opts_parse(struct s3_opts *ret, const char *s, char *err, size_t err_len)
 	int rc;
 
 	/* key:secret@bucket; a secret may have a '/' in it. */
-	if (memchr(rest, '@', n) ||
-	    (memchr(rest, ':', n) && memchr(rest, '@', strcspn(rest, "?"))))
+	if (memchr(rest, '@', n) || (memchr(rest, ':', n) && memchr(rest, '@', strcspn(rest, "?"))))
 		return bad_secret(&c);
 	if (n >= sizeof(o.bucket))
 		return bad(&c, "the bucket's name is longer than 63 characters");
