@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # DESCRIPTION: zerofs stats of a volume that nbdkit serves: JSON that adds up, plain text, what Prometheus reads, money by the
 # prices in a file of the user's, one line for a file that is wrong; zerofs status of it; the socket goes with the server.
-# limit: 60
 . tests/integration/lib.sh
 plugin=$ZT_TOP/build/nbdkit-zerofs-plugin.so
 [ -e "$plugin" ] || { echo "SKIP: nbdkit-plugin-dev is not installed"; exit 77; }
@@ -43,6 +42,12 @@ nbd io write:2097152:65536:9 flush
 before=$(jq .usage.since_start.put "$dir/json")
 zerofs stats --json "$name" > "$dir/json"
 q ".usage.since_start.put > $before"
+
+# Every member has a word in the page: by its own name, wherever it stands.
+jq -r '[del(.store, .wire, .requests, .bytes, .transport)] + [.store.put, .usage.since_start] | map(keys) | add | .[]' "$dir/json" |
+	grep -vx 'ok' | sort -u | while read -r word; do
+	grep -qE "(^|[ ,])$word( |,|$)" "$ZT_TOP/man/zerofs-stats.8" || fail "zerofs-stats(8) does not say what $word is"
+done
 
 # ---- money: 2 a PUT, 3 a LIST, 5 a GET, 7 a GB kept, in a month of 730 hours
 cat > "$dir/prices" <<- 'X'
