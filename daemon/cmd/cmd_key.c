@@ -168,7 +168,7 @@ static int explain_change(struct host *h, int rc, const struct key_args *a)
 	return cmd_err("%s", err);
 }
 
-/* What the command asks for. As the functions of the keyring, but for -EOVERFLOW. [waits] */
+/* What the command asks for. As the functions of the keyring. [waits] */
 static int change(struct keyring *kr, struct host *h, const struct key_args *a, uint32_t *ret_id)
 {
 	int rc = keys_allowed(kr, &h->env);
@@ -182,7 +182,7 @@ static int change(struct keyring *kr, struct host *h, const struct key_args *a, 
 		rc = keys_remove(kr, &h->env, a->slot);
 	else if (a->what == KEY_ROTATE)
 		rc = keys_rotate(kr, &h->env, ret_id);
-	return rc == -ENOSPC && a->what != KEY_REMOVE ? -EOVERFLOW : rc;
+	return rc;
 }
 
 static void say_done(const struct key_args *a, uint32_t id, bool again)

@@ -437,14 +437,18 @@ static bool explain_store(struct host *h, int rc, char *err)
 	bool refused = rc == -EACCES || rc == -EPERM;
 	char why[SIO_REASON_LEN] = "";
 
-	if (!refused && rc != -EIO && rc != -ETIMEDOUT)
+	if (!refused && rc != -EIO && rc != -ETIMEDOUT && rc != -ENOSPC)
 		return false;
 	core_lock(&h->core);
 	if (h->store)
 		store_why(h->store, why, sizeof(why));
 	core_unlock(&h->core);
 	if (*why)
-		say(err, "the store %s: %s", refused ? "refuses" : "does not answer", why);
+		say(err, "the store %s: %s",
+		    refused	  ? "refuses" :
+		    rc == -ENOSPC ? "is full" :
+				    "does not answer",
+		    why);
 	return *why;
 }
 

@@ -73,7 +73,7 @@ int keys_open(struct keyring **ret, const struct volume_env *env, const struct k
  * be there or not; opening again tells.
  */
 
-/* Adds a slot for @secret. -ENOSPC: all slots are taken. [waits] */
+/* Adds a slot for @secret. -EOVERFLOW: all slots are taken. [waits] */
 int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys_secret *secret,
 	     enum keys_cost cost, const char *label, uint32_t *ret_id);
 
@@ -85,8 +85,8 @@ int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys
 int keys_remove(struct keyring *kr, const struct volume_env *env, uint32_t id);
 
 /*
- * Draws a new data key, which encrypts what is new; the old ones stay. -ENOSPC: there are as many
- * as can be. [waits]
+ * Draws a new data key, which encrypts what is new; the old ones stay. -EOVERFLOW: there are as
+ * many as can be. [waits]
  */
 int keys_rotate(struct keyring *kr, const struct volume_env *env, uint32_t *ret_gen);
 

@@ -148,7 +148,7 @@ int keys_add(struct keyring *kr, const struct volume_env *env, const struct keys
 	if (rc)
 		return rc;
 	if (k.nr_slots == FMT_KEYS_MAX_SLOTS)
-		return -ENOSPC;
+		return -EOVERFLOW;
 	s = &k.slots[k.nr_slots];
 	rc = keyring_init_slot(s, k.next_slot, secret->kind, cost, label, k.created_us);
 	if (!rc)
@@ -197,7 +197,7 @@ int keys_rotate(struct keyring *kr, const struct volume_env *env, uint32_t *ret_
 	int rc;
 
 	if (n == FMT_KEYS_MAX_GENS || k.gens[n - 1].gen == UINT32_MAX)
-		return -ENOSPC;
+		return -EOVERFLOW;
 	k.gens = calloc(n + 1, sizeof(*k.gens));
 	data = sodium_allocarray(n + 1, FMT_KEY_LEN);
 	if (!k.gens || !data) {

@@ -114,7 +114,7 @@ static void more_slots(void **state)
 		assert_int_equal(keys_add(c, &w.env, &file2, KEYS_COST_MIN, NULL, &id), 0);
 		assert_int_equal(id, i);
 	}
-	assert_int_equal(keys_add(c, &w.env, &file2, KEYS_COST_MIN, NULL, &id), -ENOSPC);
+	assert_int_equal(keys_add(c, &w.env, &file2, KEYS_COST_MIN, NULL, &id), -EOVERFLOW);
 	keys_free(a);
 	keys_free(b);
 	keys_free(c);
