@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # DESCRIPTION: the plugin on a bucket: random writes with fio's checksums and flushes in between; writes, trims and zeroes, with and
 # without FUA, through four connections; after a detach a start with nothing kept on this host finds all of it.
+# limit: 200
 . tests/s3/nbd.sh
 s3 PUT /fio > /dev/null
 at=$(at fio/vol)

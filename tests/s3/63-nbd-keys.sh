@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # DESCRIPTION: keys that end while fio runs: the store says that the token has expired, or knows the key no more; in the file of
 # credentials= the new ones are there before that or come 12 s later. No client sees an error, and what was written is there.
-# limit: 150
+# limit: 200
 . tests/s3/nbd.sh
 s3 PUT /keys > /dev/null
 proxy_start "$dir/proxy"

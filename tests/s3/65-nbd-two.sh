@@ -3,6 +3,7 @@
 # DESCRIPTION: two plugins at one volume in a bucket: with one state folder the second is refused; with another one it takes over, as after a
 # crash; on another host it is refused until it is told takeover=true. Who is taken over from, in the midst of a load, answers nothing any
 # more, and all that it had flushed is there. Two who take over at the same moment: one serves.
+# limit: 180
 . tests/s3/nbd.sh
 s3 PUT /two > /dev/null
 at=$(at two/vol)

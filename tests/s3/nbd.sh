@@ -11,6 +11,7 @@ pids=()
 unmount() { :; }
 end_nbd() {
 	local p
+	: > "$dir/ending"
 	# fio first: when its server goes it does not end, but complains for ever.
 	for p in $(cat "$dir"/*.fio 2> /dev/null) "${pids[@]}"; do kill -9 "$p" 2> /dev/null || true; done
 	unmount
@@ -55,6 +56,7 @@ fio_nbd() {
 		--randseed=7 "$@" --output="$name.out" 2> >(head -c 4096 >&2) &
 	echo $! > "$name.fio"
 	wait $! || rc=$?
+	[ ! -e ending ] || exit 1 # what failed has been said
 	rm -f "$name.fio"
 	[ $rc = 0 ] && grep -q 'err= 0' "$name.out" || { head -c 4096 "$name.out"; fail "fio: $name: status $rc"; }
 }
