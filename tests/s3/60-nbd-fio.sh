@@ -9,7 +9,7 @@ at=$(at fio/vol)
 zerofs format --size 640M --key-file key "$at" > /dev/null
 
 # Of each job's own place: job NAME OFFSET SIZE OPTION...
-jobs=("small 0 16M --bs=4k --rw=randwrite --fsync=128" "mixed 32M 96M --bsrange=4k-256k --ba=4k --rw=randwrite --fsync=64"
+jobs=("small 0 16M --bs=4k --rw=randwrite --fsync=128" "mixed 32M 96M --bsrange=4k-256k --rw=randwrite --fsync=64"
 	"half 128M 48M --bs=16k --rw=randrw --fsync=32" "large 256M 128M --bs=1M --rw=write --end_fsync=1 --buffer_compress_percentage=50")
 job() {
 	local name off size rest

@@ -35,7 +35,7 @@ for name in store local; do
 	nbd io read:0xc800000:0x100000:11 > /dev/null
 done
 
-load=(--rw=randwrite --bsrange=16k-128k --ba=4k --size=72M --iodepth=8 --rate=1100k)
+load=(--rw=randwrite --bsrange=16k-128k --size=72M --iodepth=8 --rate=1100k)
 declare -A fio=()
 for name in store local; do
 	(on $name fio_nbd $name "${load[@]}" --fsync=50) &
@@ -81,7 +81,7 @@ down local
 rm -r state-store state-local
 for name in store local; do
 	up $name
-	fio_nbd $name "${load[@]:0:5}" --iodepth=32 --verify_only=1
+	fio_nbd $name "${load[@]:0:3}" --iodepth=32 --verify_only=1
 	nbd io read:0xc800000:0x100000:11 read:0xc900000:0x100000:12 > /dev/null
 	[ $name = store ] && nbd io read:0xcb00000:4096:14 > /dev/null || nbd io read:0xcc00000:4096:$n > /dev/null
 	down $name

@@ -36,7 +36,7 @@ at=$(at keys/vol "$(cat proxy/endpoint)" "&credentials=$dir/creds")
 zerofs format --size 512M --kdf min --key-file key "$at" > /dev/null
 # The environment has others, which work, and must not be taken: AK is in it.
 start log "$at" state-dir=state memory=128M
-load=(--rw=randwrite --bsrange=4k-64k --ba=4k --size=96M)
+load=(--rw=randwrite --bsrange=4k-64k --size=96M)
 # As long as it takes: it is ended when all is done, by the rate that it then may have.
 fio_nbd load "${load[@]}" --iodepth=16 --fsync=50 --rate=3m &
 fio=$!
