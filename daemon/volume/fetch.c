@@ -389,8 +389,9 @@ void fetch_pump(struct volume *v)
 		if (!start(x))
 			return;
 	}
-	while (!list_empty(&v->aheads) && list_empty(&v->jfetches) &&
-	       v->nr_aheads < FETCH_AHEAD_NR) {
+	if (v->sio.outage[STORE_GET] || !list_empty(&v->jfetches))
+		return; /* the next READ, or the end of one of those, comes here again */
+	while (!list_empty(&v->aheads) && v->nr_aheads < FETCH_AHEAD_NR) {
 		x = list_first_entry(&v->aheads, struct fetch, link);
 		if (v->ahead_bytes + x->len > ahead_cap || v->fetch_bytes + x->len > v->fetch_cap)
 			return;

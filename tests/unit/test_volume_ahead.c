@@ -273,6 +273,14 @@ static void test_outage(void **state)
 	assert_true(length(&f.w.v->aheads) > 0);
 	i = length(&f.w.v->fetching);
 
+	/* no more of it goes while a GET fails, though there is memory */
+	f.w.v->fetch_cap = 64u << 20;
+	vol_submit(&x[65], &f.w, IO_READ, 0, 0, BLOCKS - 400, 1, 0);
+	vol_settle(&f.w);
+	assert_int_equal(length(&f.w.v->fetching), i + 1);
+	assert_true(length(&f.w.v->aheads) > 0);
+	i++;
+
 	/* all slots are gone: as many as there are, by hand */
 	while (cache_new(&f.w.v->cache, ~0u, 0, FRAME))
 		f.w.check = false; /* the pins are nobody's */
