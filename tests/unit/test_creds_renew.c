@@ -96,9 +96,7 @@ static void count(void *priv)
 	atomic_fetch_add((atomic_int *)priv, 1);
 }
 
-/*
- * The service is away: the old keys work to their end, it is asked now and then; later I/O waits.
- */
+/* The service is away: the old keys work to their end, it is asked now and then; then I/O waits */
 static void away(void **state)
 {
 	struct creds_chain *c;
@@ -138,9 +136,7 @@ static void away(void **state)
 	creds_close(c);
 }
 
-/*
- * Asked too early a service gives the same again: that is no change, and no reason to ask at once.
- */
+/* Asked too early a service gives the same again: no change, and no reason to ask at once. */
 static void same_again(void **state)
 {
 	struct creds_chain *c;
