@@ -109,7 +109,7 @@ static void bad(void **state)
 		"{\"Version\": 1, \"AccessKeyId\": \"AKID1\"}",
 		"{\"Version\": 1, \"AccessKeyId\": \"AKID1\", \"SecretAccessKey\": \"SEKRET 1\"}",
 		/* a name twice */
-		"{\"Version\":1,\"Version\":1,\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"SEKRET\"}",
+		"{\"Version\":1,\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\"}",
 	};
 
 	(void)state;
