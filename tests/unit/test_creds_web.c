@@ -276,7 +276,9 @@ static void container(void **state)
 	credworld_clear(&w);
 	credworld_point(&w, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "/box?a=b");
 	websrv_set(w.web, "GET", "/box?a=b", NULL, 200, credworld_json(&w, "1", "Token", HOUR));
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
 	credworld_finds(&w, NULL, "1");
+	unsetenv("http_proxy");
 	assert_null(strstr(last_request(), "Authorization"));
 	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "Basic abc", 1);
 	credworld_finds(&w, NULL, "1");
@@ -348,8 +350,11 @@ static void imds(void **state)
 
 	(void)state;
 	use_imds();
+	/* what is on the link is not asked for through a proxy */
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
 	assert_int_equal(credworld_open(&w, &c, NULL), 0);
 	credworld_wait(c, "1");
+	unsetenv("http_proxy");
 	asked_with("GET " IAM "my-role HTTP/1.1");
 	asked_with("\r\nX-aws-ec2-metadata-token: tok==\r\n");
 	assert_int_equal(websrv_count(w.web, "PUT", "/latest/api/token"), 1);
