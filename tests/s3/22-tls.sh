@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # DESCRIPTION: TLS with a real server: certificates that verify by ca= and by the environment, and those that do not (unknown, another
 # host's, expired): one line, nothing written; bodies are not hashed twice; proxies by the usual environment, CONNECT too.
+# limit: 240
 . tests/s3/lib.sh
 
 s3 PUT /tls > "$ZT_TMP/out"
