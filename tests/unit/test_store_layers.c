@@ -225,7 +225,7 @@ static void counting(void **state)
 /* What is counted of the last hour, and how long that is, when some is older. */
 static void last_hour(void **state)
 {
-	static const struct clock_ops ops = { fake_now, fake_now };
+	static const struct clock_ops ops = { .mono_us = fake_now, .real_us = fake_now };
 	struct clock clock = { &ops };
 	struct store *mem = NULL, *s = NULL;
 	struct stat_usage all, hour;
