@@ -94,8 +94,14 @@ no 2 'plain http' "s3://probe/vol?endpoint=$ZT_S3"
 no 2 'no bucket' 's3:///vol'
 no 2 'endpiont' "s3://probe/vol?endpiont=$ZT_S3&$at"
 no 1 'NoSuchBucket' "s3://no-such-bucket/vol?endpoint=$ZT_S3&$at"
-AWS_SECRET_ACCESS_KEY=wrong no 1 'SignatureDoesNotMatch' "s3://probe/vol?endpoint=$ZT_S3&$at"
-AWS_ACCESS_KEY_ID=NOBODY no 1 'InvalidAccessKeyId' "s3://probe/vol?endpoint=$ZT_S3&$at"
+# With STS, which the gateway has, it does not say what of the keys is wrong; others do.
+AWS_SECRET_ACCESS_KEY=wrong no 1 'AccessDenied; allow these keys' "s3://probe/vol?endpoint=$ZT_S3&$at"
+AWS_ACCESS_KEY_ID=NOBODY no 1 'AccessDenied; allow these keys' "s3://probe/vol?endpoint=$ZT_S3&$at"
+for code in SignatureDoesNotMatch InvalidAccessKeyId; do
+	proxy "$ZT_TMP/proxy" clear > "$ZT_TMP/out"
+	proxy "$ZT_TMP/proxy" add fault=answer status=403 code=$code > "$ZT_TMP/out"
+	no 1 "403 $code" "s3://probe/vol?$via"
+done
 no 1 'connect' "s3://probe/vol?endpoint=http://127.0.0.1:1&$at"
 proxy "$ZT_TMP/proxy" clear > "$ZT_TMP/out"
 proxy "$ZT_TMP/proxy" add fault=html > "$ZT_TMP/out"
