@@ -46,6 +46,12 @@ tail -1 "$ZT_TMP/table" | grep -qE '^verdict: NOT usable: create-only PUT: .*nev
 unchanged 'a store without create-only PUT'
 refused 1 'created twice' zerofs format --size 1G --key-file "$key" "s3://probe/new?$via"
 unchanged 'format on it'
+# Nor is one served that was made elsewhere.
+rc=0
+timeout 60 nbdkit -f -U "$ZT_TMP/sock" build/nbdkit-zerofs-plugin.so "s3://probe/vol?$via" key-file="$key" state-dir="$ZT_TMP/state" \
+	memory=128M > "$ZT_TMP/out" 2>&1 || rc=$?
+[ $rc = 1 ] && grep -q '^nbdkit: error: .*lets a name be created twice' "$ZT_TMP/out" || fail "the plugin: status $rc, $(cat "$ZT_TMP/out")"
+unchanged 'an attach to it'
 # Only where they race.
 proxy "$ZT_TMP/proxy" clear > "$ZT_TMP/out"
 proxy "$ZT_TMP/proxy" add fault=replace op=PUT name=/r/ > "$ZT_TMP/out"
