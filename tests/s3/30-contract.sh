@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # DESCRIPTION: the contract of store.h (tests/unit/test_store_contract.c) on the gateway; then through the proxy, with each fault by
 # itself, and with all of them at random. A fault that has not hit is a failure.
-# limit: 240
+# limit: 900
 #
 # FAULT="NAME ..." runs only these, SEED=n only that seed of the random ones.
 . tests/s3/lib.sh
@@ -61,7 +61,7 @@ one() {
 		proxy "$dir" add $r > "$dir/id"
 	done
 	# shellcheck disable=SC2086
-	timeout 100 $contract "$(at "$bucket/$name" "$(cat "$dir/endpoint")")" $how > "$dir/out" 2>&1 || { cat "$dir/out"; return 1; }
+	timeout 400 $contract "$(at "$bucket/$name" "$(cat "$dir/endpoint")")" $how > "$dir/out" 2>&1 || { cat "$dir/out"; return 1; }
 	all_hit "$dir"
 }
 
@@ -78,7 +78,7 @@ expired() {
 		printf '[default]\naws_access_key_id = AK2\naws_secret_access_key = SK2\n' > "$dir/keys.new"
 		mv "$dir/keys.new" "$dir/keys"
 	) &
-	env -u AWS_ACCESS_KEY_ID timeout 100 $contract "$(at "$bucket/expired" "$(cat "$dir/endpoint")" "&credentials=$dir/keys")" faults \
+	env -u AWS_ACCESS_KEY_ID timeout 400 $contract "$(at "$bucket/expired" "$(cat "$dir/endpoint")" "&credentials=$dir/keys")" faults \
 		> "$dir/out" 2>&1 || { cat "$dir/out"; return 1; }
 	wait $!
 	all_hit "$dir"
@@ -91,7 +91,7 @@ clock() {
 	trap end_proxies EXIT
 	proxy_start "$dir"
 	for by in 5000 -5000; do
-		timeout 100 $contract "$(at "$bucket/clock$by" "$(cat "$dir/endpoint")")" skew=$by > "$dir/out" 2>&1 || { cat "$dir/out"; return 1; }
+		timeout 400 $contract "$(at "$bucket/clock$by" "$(cat "$dir/endpoint")")" skew=$by > "$dir/out" 2>&1 || { cat "$dir/out"; return 1; }
 	done
 	n=$(jq -s 'map(select(.status == 403)) | length' "$dir/log")
 	[ "$n" -ge 16 ] || { echo "the gateway has refused $n requests, not one for each store that was opened"; return 1; }

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # DESCRIPTION: volumes on the gateway whose daemons come, die and go while clients write, read and flush, and the proxy does all that
 # it can, at random: no request fails, and what was promised is there (tests/s3/lives.c).
-# limit: 200
+# limit: 600
 #
 # SEED=n runs that seed alone.
 . tests/s3/lib.sh
@@ -32,7 +32,7 @@ one() {
 		proxy "$dir" add fault=$r > "$dir/id"
 	done
 	mkdir "$dir/host"
-	timeout 150 $lives run "$url" "$(at "$bucket/v$seed")" "$dir/host" "$seed" 4 || return 1
+	timeout 540 $lives run "$url" "$(at "$bucket/v$seed")" "$dir/host" "$seed" 4 || return 1
 	all_hit "$dir"
 }
 

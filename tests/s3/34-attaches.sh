@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# DESCRIPTION: 200 attaches of hosts that take one volume from each other on the gateway, while the proxy has PUTs arrive late, some
+# DESCRIPTION: 200 attaches of three hosts that take one volume from each other on the gateway, while the proxy has PUTs arrive late, some
 # of them after a take-over: nothing is lost that was flushed, nothing comes back (tests/s3/attaches.c).
-# limit: 200
+# limit: 600
 #
 # SEED=n runs another one.
 . tests/s3/lib.sh
@@ -16,12 +16,13 @@ trap 'rc=$?; end_proxies; [ $rc = 0 ] || echo "to have it again: SEED=$seed test
 proxy_start "$dir" "$ZT_S3" --seed "$seed"
 url=$(at "$bucket/v" "$(cat "$dir/endpoint")")
 $attaches format "$url"
-for r in "late ms=50 upto=4000 p=.15" "hold ms=50 upto=400 p=.1" "again ms=0 upto=4000 p=.15" "reset_after p=.05" "error_after p=.05"; do
+for r in "late ms=50 upto=4000 p=.15" "hold ms=50 upto=400 p=.1" "again ms=0 upto=4000 p=.15" "reset_before p=.1" "slowdown p=.02" \
+	"reset_after p=.05" "error_after p=.05"; do
 	# shellcheck disable=SC2086
 	proxy "$dir" add op=PUT fault=$r > "$dir/id"
 done
 mkdir "$dir/hosts"
-timeout 180 $attaches race "$url" "$(at "$bucket/v")" "$dir/hosts" "$seed" "${ATTACHES:-200}" 4
+timeout 540 $attaches race "$url" "$(at "$bucket/v")" "$dir/hosts" "$seed" "${ATTACHES:-200}" 3
 all_hit "$dir"
 
 # How many PUTs had been sent before an attach began, and landed when it was through: late ones of an earlier owner.

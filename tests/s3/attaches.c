@@ -28,12 +28,11 @@
 #define BLOCKS	     32u
 #define BLOCK	     4096u
 #define MOST	     4u /* blocks in a request */
-#define ROUNDS_MAX   6u /* each WRITES and a FLUSH */
+#define ROUNDS_MAX   4u /* each WRITES and a FLUSH */
 #define WRITES	     4u
 #define OPS_MAX	     (ROUNDS_MAX * WRITES)
 #define HOSTS_MAX    32u
-#define PAUSE_MIN_MS 300u /* between two attaches of a host, at most; doubled ... */
-#define PAUSE_MAX_MS 3200u /* ... up to this */
+#define PAUSE_MIN_MS 300u /* between two attaches of a host, at most */
 
 struct op {
 	uint32_t nr, lba, n;
@@ -140,10 +139,10 @@ static void die(void)
 	kill(getpid(), SIGKILL);
 }
 
-/* @die_at: after so many writes, or right after the FLUSH that follows; ~0 = not. */
+/* @die_at: after so many writes, or right after the FLUSH that follows; ~0 = not, he detaches. */
 static int work(struct urlvol *u, struct tenure *t, uint64_t *seed, uint8_t *buf, uint32_t die_at)
 {
-	uint32_t rounds = 1 + below(seed, ROUNDS_MAX);
+	uint32_t rounds = die_at == ~0u ? 1 : 1 + below(seed, ROUNDS_MAX);
 	bool after_flush = below(seed, 2);
 	int rc = 0;
 
@@ -195,7 +194,7 @@ static void set_opts(struct volume_opts *o, unsigned int host)
 	o->memory = 128ull << 20;
 	o->segment_bytes = 64u << 10;
 	o->segment_age_ms = 200;
-	o->checkpoint_segments = 4;
+	o->checkpoint_segments = 1;
 	o->takeover = true;
 	o->host_id[0] = (uint8_t)(host + 1);
 	snprintf(o->host, sizeof(o->host), "host%u", host);
@@ -227,17 +226,22 @@ static void attach_once(unsigned int host, struct tenure *t, uint64_t *seed)
 	free(buf);
 }
 
-/* One attach after the other. Who is refused waits longer each time: hosts that do nothing but take
- * over get nowhere. */
+/*
+ * One attach after the other. Hosts that do nothing but take over get nowhere, and the log grows
+ * meanwhile: who is refused waits for up to twice as long as that took, then four times, and so on,
+ * on a slow machine as on a fast one.
+ */
 static void contend(unsigned int host)
 {
 	uint64_t seed = (race.seed * HOSTS_MAX + host) * 0x9e3779b97f4a7c15ull + 1;
-	uint32_t pause_ms = PAUSE_MIN_MS, n;
+	uint32_t refused = 0, pause_ms, n;
+	uint64_t began_us;
 	int status;
 	pid_t pid;
 
 	while ((n = __atomic_fetch_add(&sh->begun, 1, __ATOMIC_RELAXED)) < race.total) {
 		below(&seed, 1);
+		began_us = clock_mono_us(clock_system());
 		pid = fork();
 		if (!pid) {
 			attach_once(host, &tenures[n], &seed);
@@ -246,10 +250,9 @@ static void contend(unsigned int host)
 		urlvol_must(pid > 0 && waitpid(pid, &status, 0) == pid);
 		if (status && (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL))
 			urlvol_failed(__FILE__, __LINE__, "a host has failed");
-		if (tenures[n].owned_us)
-			pause_ms = PAUSE_MIN_MS;
-		else if (pause_ms < PAUSE_MAX_MS)
-			pause_ms *= 2;
+		pause_ms = (uint32_t)((clock_mono_us(clock_system()) - began_us) / 1000) + 1;
+		refused = tenures[n].owned_us ? 0 : refused < 4 ? refused + 1 : refused;
+		pause_ms = refused ? pause_ms << refused : PAUSE_MIN_MS;
 		usleep(below(&seed, pause_ms) * 1000);
 	}
 }
@@ -371,7 +374,7 @@ static void run(const char *plain, unsigned int hosts)
 	       "taken over, %u killed, %u detached; %u writes, %u flushes; a chain of %u owners\n",
 	       race.seed, race.total, hosts, sh->owned, sh->refused, sh->taken_over, sh->killed,
 	       sh->detached, sh->ops, sh->flushes, images);
-	urlvol_must(sh->taken_over && sh->killed && sh->detached && sh->flushes);
+	urlvol_must(sh->taken_over && sh->killed && sh->flushes);
 }
 
 int main(int argc, char **argv)
