@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# DESCRIPTION: 200 attaches of three hosts that take one volume from each other on the gateway, while the proxy has PUTs arrive late, some
+# DESCRIPTION: 200 attaches of four hosts that take one volume from each other on the gateway, while the proxy has PUTs arrive late, some
 # of them after a take-over: nothing is lost that was flushed, nothing comes back (tests/s3/attaches.c).
 # limit: 600
 #
@@ -22,7 +22,7 @@ for r in "late ms=50 upto=4000 p=.15" "hold ms=50 upto=400 p=.1" "again ms=0 upt
 	proxy "$dir" add op=PUT fault=$r > "$dir/id"
 done
 mkdir "$dir/hosts"
-timeout 540 $attaches race "$url" "$(at "$bucket/v")" "$dir/hosts" "$seed" "${ATTACHES:-200}" 3
+timeout 540 $attaches race "$url" "$(at "$bucket/v")" "$dir/hosts" "$seed" "${ATTACHES:-200}" 4
 all_hit "$dir"
 
 # How many PUTs had been sent before an attach began, and landed when it was through: late ones of an earlier owner.

@@ -32,7 +32,7 @@
 #define WRITES	     4u
 #define OPS_MAX	     (ROUNDS_MAX * WRITES)
 #define HOSTS_MAX    32u
-#define PAUSE_MIN_MS 300u /* between two attaches of a host, at most */
+#define PAUSE_MIN_MS 100u /* between two attaches of a host, at most */
 
 struct op {
 	uint32_t nr, lba, n;
