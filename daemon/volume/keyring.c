@@ -358,5 +358,5 @@ int keyring_put(struct sio_ctx *c, const struct fmt_keys *k, const uint8_t *mast
 	}
 	fmt_name_keys(name, k->version);
 	/* The request takes the bytes over. */
-	return (int)keyring_request(sio_put(c, name, b.data, b.len), NULL);
+	return sio_create(c, name, b.data, b.len);
 }

@@ -240,6 +240,44 @@ int sio_wait(struct sio *s)
 	return s->finished ? 0 : err ? err : -EINTR;
 }
 
+/* What a request without done() brought. [waits] */
+static ssize_t outcome(struct sio *s)
+{
+	int err = sio_wait(s);
+
+	return err ? err : s->res;
+}
+
+static int compare(struct sio_ctx *c, const char *name, const void *body, size_t len)
+{
+	struct sio *g = sio_get(c, name, 0, len + 1);
+	ssize_t n;
+
+	if (!g)
+		return -ENOMEM;
+	sio_start(g, 1);
+	n = outcome(g);
+	if (n >= 0)
+		n = (size_t)n == len && !memcmp(g->body, body, len) ? 0 : -EEXIST;
+	sio_drop(g);
+	return (int)n;
+}
+
+int sio_create(struct sio_ctx *c, const char *name, void *body, size_t len)
+{
+	struct sio *s = sio_put(c, name, body, len);
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	sio_start(s, 1);
+	err = (int)outcome(s);
+	if (err == -EEXIST)
+		err = compare(c, name, s->body, len);
+	sio_drop(s);
+	return err;
+}
+
 void sio_drop(struct sio *s)
 {
 	if (!s)

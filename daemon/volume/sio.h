@@ -90,6 +90,13 @@ void sio_start(struct sio *s, uint32_t max_tries);
  */
 int sio_wait(struct sio *s);
 
+/*
+ * A PUT that creates, tried once; frees @body. 0, also when the object is there with just these
+ * bytes: an answer of the store's was lost, and its client's next try met its own object. -EEXIST:
+ * there are others; -errno. [waits]
+ */
+int sio_create(struct sio_ctx *c, const char *name, void *body, size_t len);
+
 /* Ends the caller's interest in @s in whatever state; NULL does nothing. */
 void sio_drop(struct sio *s);
 

@@ -23,22 +23,6 @@
 
 #define FORMAT_EPOCH 1u
 
-/* One PUT and its end. Frees @body. [waits] */
-static int put(struct sio_ctx *c, const char *name, void *body, size_t len)
-{
-	struct sio *s = sio_put(c, name, body, len);
-	int err;
-
-	if (!s)
-		return -ENOMEM;
-	sio_start(s, 1);
-	err = sio_wait(s);
-	if (!err)
-		err = (int)s->res;
-	sio_drop(s);
-	return err;
-}
-
 /* -EEXIST if there is any head. [waits] */
 static int check_empty(struct sio_ctx *c)
 {
@@ -114,7 +98,7 @@ static int put_manifest(struct sio_ctx *c, struct keyring *kr, const struct volu
 	h->manifest_version = m.version;
 	h->manifest_id = m.id;
 	fmt_name_manifest(name, m.version, m.id);
-	return put(c, name, b.data, b.len);
+	return sio_create(c, name, b.data, b.len);
 }
 
 static int put_head(struct sio_ctx *c, struct keyring *kr, const struct fmt_head *h,
@@ -132,7 +116,7 @@ static int put_head(struct sio_ctx *c, struct keyring *kr, const struct fmt_head
 		return err;
 	}
 	fmt_name_head(name, h->version);
-	return put(c, name, body, FMT_HEAD_LEN);
+	return sio_create(c, name, body, FMT_HEAD_LEN);
 }
 
 int volume_format(const struct volume_env *env, struct keyring *kr, const struct volume_format *f)

@@ -565,6 +565,42 @@ static void test_format_store_fails(void **state)
 	store_close(fault);
 }
 
+/* The store has done a create and then said otherwise; the client's next try met it: it is ours. */
+static void test_format_meets_itself(void **state)
+{
+	static const uint8_t key[32] = "a key file for tests, 32 bytes.";
+	static const char *const prefixes[] = { "keys/", "manifest/", "head/" };
+	const struct keys_secret secret = { KEYS_KEYFILE, key, sizeof(key) };
+	const struct volume_format f = { .nr_devs = 1, .dev_size = SIZE, .uuid = { 7 } };
+	struct keyring *kr;
+	struct store *fault;
+	struct vol w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
+		struct fault_rule r = { .kind = FAULT_LOST,
+					.ops = 1u << STORE_PUT,
+					.err = -EEXIST };
+
+		snprintf(r.prefix, sizeof(r.prefix), "%s", prefixes[i]);
+		vol_init(&w, 24, 1, SIZE);
+		empty(&w);
+		assert_int_equal(fault_new(&fault, &w.net.store), 0);
+		assert_int_equal(fault_add(fault, &r), 0);
+		w.env.store = fault;
+		assert_int_equal(keys_create(&kr, &w.env, f.uuid, "t", &secret, KEYS_COST_MIN, "t"),
+				 0);
+		assert_int_equal(volume_format(&w.env, kr, &f), 0);
+		fault_clear(fault);
+		keys_free(w.kr);
+		w.kr = kr;
+		assert_int_equal(vol_attach(&w, false), 0);
+		vol_end(&w);
+		store_close(fault);
+	}
+}
+
 /* One request an attach, beside those for the head, and one object, whatever the network does. */
 static void test_probe_costs_little(void **state)
 {
@@ -634,6 +670,7 @@ int main(void)
 		cmocka_unit_test(test_no_create_only),
 		cmocka_unit_test(test_no_create_only_format),
 		cmocka_unit_test(test_format_store_fails),
+		cmocka_unit_test(test_format_meets_itself),
 		cmocka_unit_test(test_probe_costs_little),
 		cmocka_unit_test(test_full_state_folder),
 	};
