@@ -394,6 +394,8 @@ static void finish(struct served *s)
 	answer_stop(s->answer);
 	host_stop_timer(h);
 	core_lock(&h->core);
+	/* a take-over that is noticed now would stop the wait for what is under way */
+	host_on_superseded(h, NULL, NULL);
 	h->stop = false;
 	if (s->volume)
 		volume_ending(s->volume);
