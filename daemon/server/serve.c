@@ -560,7 +560,9 @@ static void finish(struct serve *s)
 		/* Requests under way name memory that is freed below: no new ones. */
 		host_stop_timer(s->host);
 		core_lock(&s->host->core);
-		/* nor is anybody told of a take-over, who would stop the wait for what is under way */
+		/*
+		 * nor is anybody told of a take-over, who would stop the wait for what is under way
+		 */
 		host_on_superseded(s->host, NULL, NULL);
 		s->host->stop = false;
 		if (s->volume)

@@ -49,11 +49,23 @@ run_one() {
 export -f run_one
 
 rm -f "$log"/*.results
-for t in tests/unit/test_*.c; do
-	[ -e "$t" ] || continue
-	t=${t##*/}
-	echo "build/$variant/tests/unit/${t%.c}"
-done | xargs -r -P 2 -I{} bash -c 'run_one {}'
+# What mostly sleeps says so in its head (`sleeps: SECONDS`). It runs beside the rest, all at once, and is left out of check-fast.
+# run_all PARALLEL FILE...
+run_all() {
+	local parallel=$1 t
+	shift
+	for t in "$@"; do
+		t=${t##*/}
+		echo "build/$variant/tests/unit/${t%.c}"
+	done | xargs -r -P "$parallel" -I{} bash -c 'run_one {}'
+}
+mapfile -t sleepy < <(grep -l '^ \* sleeps: ' tests/unit/test_*.c)
+mapfile -t rest < <(grep -L '^ \* sleeps: ' tests/unit/test_*.c)
+if [ -z "${FAST:-}" ]; then
+	run_all 8 "${sleepy[@]}" &
+fi
+run_all 2 "${rest[@]}"
+wait
 cat "$log"/*.results >&3 2>/dev/null
 echo "  $variant: $(cat "$log"/*.results 2>/dev/null | grep -c ^PASS) unit tests passed"
 ! grep -q ^FAIL "$log"/*.results

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* credential_process: keys that a program prints. */
+/*
+ * credential_process: keys that a program prints.
+ *
+ * sleeps: 17 s
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* When keys are renewed, by a clock that the test sets; and a file server that hangs. */
+/*
+ * When keys are renewed, by a clock that the test sets; and a file server that hangs.
+ *
+ * sleeps: 24 s
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

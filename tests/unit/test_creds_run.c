@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A store in use whose keys live for seconds: they are renewed, and nobody notices. */
+/*
+ * A store in use whose keys live for seconds: they are renewed, and nobody notices.
+ *
+ * sleeps: 50 s
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Services that keys come from: STS, a container's endpoint, a machine's metadata. */
+/*
+ * Services that keys come from: STS, a container's endpoint, a machine's metadata.
+ *
+ * sleeps: 11 s
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the S3 store says it sent, against what a server in trouble has got; what that has told. */
+/*
+ * What the S3 store says it sent, against what a server in trouble has got; what that has told.
+ *
+ * sleeps: 9 s
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
