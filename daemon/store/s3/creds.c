@@ -57,6 +57,8 @@ struct creds_chain {
 	struct creds *c; /* locked memory; gen 0: none */
 	uint64_t renew_us; /* real time: newer ones are due */
 	uint64_t refused; /* the generation that the store has refused, 0 = none */
+	uint64_t doubted; /* the generation that may be wrong, 0 = none ... */
+	uint64_t doubted_us; /* ... since, monotonic */
 	uint64_t needed_us; /* monotonic: when somebody last could not go on, 0 = never */
 	uint64_t next_us; /* monotonic: no look-up before */
 	unsigned int failures; /* look-ups in a row that brought nothing */
@@ -109,9 +111,11 @@ static bool usable(const struct creds_chain *c)
 /* Whether there is a reason to look up. Lock held, as below. */
 static bool wanted(const struct creds_chain *c)
 {
-	bool needed = c->needed_us && clock_mono_us(c->clock) - c->needed_us < NEED_US;
+	uint64_t now = clock_mono_us(c->clock);
+	bool needed = c->needed_us && now - c->needed_us < NEED_US;
+	bool doubted = c->doubted && c->doubted == c->c->gen && now - c->doubted_us < NEED_US;
 
-	if (!c->looked || (c->c->gen && clock_real_us(c->clock) >= c->renew_us))
+	if (doubted || !c->looked || (c->c->gen && clock_real_us(c->clock) >= c->renew_us))
 		return true;
 	return needed && (!usable(c) || c->refused == c->c->gen);
 }
@@ -367,6 +371,18 @@ void creds_reject(struct creds_chain *c, uint64_t gen)
 		if (!c->c->constant)
 			c->needed_us = clock_mono_us(c->clock) | 1;
 		pthread_cond_broadcast(&c->changed);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+void creds_doubt(struct creds_chain *c, uint64_t gen)
+{
+	pthread_mutex_lock(&c->lock);
+	if (gen == c->c->gen && !c->c->constant) {
+		c->doubted = gen;
+		c->doubted_us = clock_mono_us(c->clock);
+		if (due(c))
+			pthread_cond_broadcast(&c->changed);
 	}
 	pthread_mutex_unlock(&c->lock);
 }

@@ -56,6 +56,13 @@ int creds_get(struct creds_chain *c, struct creds *ret);
 void creds_reject(struct creds_chain *c, uint64_t gen);
 
 /*
+ * The store has refused a request that was signed with them and did not say that it is their fault;
+ * some say no more of keys that were replaced. Others are looked for, at most once a minute in the
+ * end, while these are used on. Any thread.
+ */
+void creds_doubt(struct creds_chain *c, uint64_t gen);
+
+/*
  * @fn is called, by the thread that looks up and without a lock, when a new generation is there,
  * and when a look-up that somebody waits for has come to nothing. Not after creds_close().
  */

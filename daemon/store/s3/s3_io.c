@@ -319,6 +319,9 @@ static void act_on(struct s3_io *io, struct call *c, struct s3_xfer *x, const st
 		again(io, c, 0);
 		return;
 	}
+	/* keys that somebody has replaced, or their rights: it is not said which */
+	if (x->a.status == 403)
+		creds_doubt(io->shared->creds, x->creds.gen);
 	drop_xfer(io, &c->main);
 	failed(io, c, e, after);
 }
