@@ -17,7 +17,7 @@ parts=()
 for p in "$@"; do
 	case $p in
 	fast) export FAST=1; parts+=(style lint module unit integration) ;;
-	all) parts+=(style lint model module unit integration sim clang asan tsan vm) ;;
+	all) export SHORT=1; parts+=(style lint model module unit integration s3 sim clang asan tsan vm) ;;
 	style|lint|model|module|unit|clang|asan|tsan|integration|s3|sim|vm) parts+=("$p") ;;
 	*) echo "run.sh: no such part: $p" >&2; exit 2 ;;
 	esac

@@ -14,5 +14,5 @@ s3 DELETE /ground/a/b
 import sys
 from s3req import S3
 status, _, body = S3(sys.argv[1], secret='wrong').request('GET', '/ground')
-assert status == 403 and b'SignatureDoesNotMatch' in body, (status, body)" "$ZT_S3") || fail "a wrong secret is taken"
+assert status == 403 and b'AccessDenied' in body, (status, body)" "$ZT_S3") || fail "a wrong secret is taken"
 tests/s3/race.py "$ZT_S3" ground 6 25

@@ -128,9 +128,9 @@ wrong() {
 }
 bad=$(at wrong/vol "$via")
 wrong fault=answer status=403 code=SignatureDoesNotMatch
-both 'SignatureDoesNotMatch; the secret key is wrong' "$bad"
+few 1 '403 SignatureDoesNotMatch' "$bad"
 wrong fault=answer status=403 code=InvalidAccessKeyId
-both 'InvalidAccessKeyId' "$bad"
+few 1 '403 InvalidAccessKeyId' "$bad"
 wrong fault=html
 each 1 'page of HTML, no list in XML' "$bad"
 for status in 404 503; do

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # DESCRIPTION: 200 attaches of four hosts that take one volume from each other on the gateway, while the proxy has PUTs arrive late, some
 # of them after a take-over: nothing is lost that was flushed, nothing comes back (tests/s3/attaches.c).
+# slow
 # limit: 600
 #
 # SEED=n runs another one.

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Runs every tests/s3/NN-*.sh, with a Ceph gateway that serves S3 on loopback ($ZT_S3, its folder $ZT_GATEWAY) for all of them. As for the
 # integration tests: each gets a fresh folder as $ZT_TMP, build/ first in PATH, 120 s (or what its line `# limit: SECONDS` says), and exits 0, 77 (skipped,
-# after a line `SKIP: why`) or something else. Results to descriptor 3. With arguments: only these scripts.
+# after a line `SKIP: why`) or something else. Results to descriptor 3. With arguments: only these scripts. With SHORT (make check), not those with a line
+# `# slow`.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 log=build/check/s3
@@ -22,7 +23,14 @@ if ! make --no-print-directory -j2 build/zerofs build/nbdkit-zerofs-plugin.so s3
 fi
 # Only now: build/gcc is a folder, which make would take for the compiler.
 export ZT_TOP=$PWD PATH=$PWD/build:$PATH
-[ $# -gt 0 ] || set -- tests/s3/[0-9][0-9]-*.sh
+if [ $# = 0 ]; then
+	set -- tests/s3/[0-9][0-9]-*.sh
+	if [ -n "${SHORT:-}" ]; then
+		# shellcheck disable=SC2046 # names have no blanks
+		set -- $(grep -L '^# slow$' "$@")
+		echo "  left to make check-s3: $(grep -l '^# slow$' tests/s3/[0-9][0-9]-*.sh | xargs -n1 basename | tr '\n' ' ')"
+	fi
+fi
 bad=0 ZT_TMP=
 work=$(mktemp -d)
 cleanup() {
