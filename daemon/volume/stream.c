@@ -171,7 +171,7 @@ static uint32_t level_of(const struct streams *s, const struct stream *st)
 
 static uint32_t depth_of(uint32_t level)
 {
-	return level + 1 < STREAM_DEPTH ? level + 1 : STREAM_DEPTH;
+	return level ? STREAM_DEPTH : 1;
 }
 
 struct stream *stream_read(struct streams *s, uint32_t dev, uint64_t lba, uint32_t n)

@@ -7,8 +7,8 @@
  * A place where a READ ended is a candidate; STREAM_READS of them in a row, in any order within
  * STREAM_NEAR and with no more than a third of the blocks left out, make it a stream. A stream's
  * window begins at STREAM_WINDOW_MIN and doubles whenever as much as a window has been read since,
- * up to the largest one; as many windows as it has doubled, and one, but at most STREAM_DEPTH are
- * kept ahead of the reader.
+ * up to the largest one. STREAM_DEPTH windows are kept ahead of the reader, but of the first size
+ * only one: three READs of 4 KiB are no great promise.
  *
  * Blocks that were read ahead and that the reader skipped or never came to are waste. When more
  * than a third of what was read ahead proves waste, windows are kept smaller for all streams, in
