@@ -245,6 +245,53 @@ static void decode_run(struct worker_job *j)
 	}
 }
 
+/*
+ * ---- memory of large GETs ---------------------------------------------------------------------
+ *
+ * Of one that has ended for the next one: new memory costs a page fault every 4 KiB, and a stream
+ * would have as many as it has pages.
+ */
+
+static bool is_large(const struct fetch *x)
+{
+	return x->len > FETCH_AHEAD_LEN / 2 && x->len <= FETCH_AHEAD_LEN;
+}
+
+void fetch_trim(struct volume *v)
+{
+	while (v->nr_bodies &&
+	       v->fetch_bytes + (uint64_t)v->nr_bodies * FETCH_AHEAD_LEN > v->fetch_cap)
+		free(v->bodies[--v->nr_bodies]);
+}
+
+static void free_bodies(struct volume *v)
+{
+	while (v->nr_bodies)
+		free(v->bodies[--v->nr_bodies]);
+}
+
+static struct sio *new_get(struct fetch *x)
+{
+	struct volume *v = x->v;
+	void *body;
+
+	if (!is_large(x))
+		return sio_get(&v->sio, x->name, x->off, x->len);
+	body = v->nr_bodies ? v->bodies[--v->nr_bodies] : malloc(FETCH_AHEAD_LEN);
+	return body ? sio_get_into(&v->sio, x->name, x->off, x->len, body) : NULL;
+}
+
+/* The GET has ended, and its bytes are not needed any more. */
+static void keep_body(struct fetch *x)
+{
+	struct volume *v = x->v;
+
+	if (!is_large(x) || v->no_ahead || v->nr_bodies == VOL_BODIES)
+		return;
+	v->bodies[v->nr_bodies++] = sio_take_body(x->get);
+	fetch_trim(v);
+}
+
 static void decode_complete(struct worker_job *j)
 {
 	struct fetch *x = container_of(j, struct fetch, job);
@@ -254,6 +301,7 @@ static void decode_complete(struct worker_job *j)
 	unaccount(x);
 	for (i = 0; i < x->nr; i++)
 		settle(x, &x->frames[i]);
+	keep_body(x);
 	fetch_free(x);
 	fetch_pump(v);
 	dead_pump(v); /* it may have waited for this */
@@ -359,7 +407,7 @@ static bool start(struct fetch *x)
 {
 	struct volume *v = x->v;
 
-	x->get = sio_get(&v->sio, x->name, x->off, x->len);
+	x->get = new_get(x);
 	if (!x->get) {
 		volume_retry(v);
 		return false;
@@ -369,6 +417,7 @@ static bool start(struct fetch *x)
 	list_del(&x->link);
 	list_add_tail(&x->link, &v->fetching);
 	account(x);
+	fetch_trim(v);
 	x->get->done = on_get;
 	x->get->priv = x;
 	sio_start(x->get, SIO_FOR_EVER);
@@ -439,6 +488,7 @@ void fetch_end_ahead(struct volume *v)
 {
 	v->no_ahead = true;
 	fetch_shed(v);
+	free_bodies(v);
 }
 
 int fetch_check(const struct volume *v)
@@ -457,6 +507,9 @@ int fetch_check(const struct volume *v)
 		return 1;
 	if (bytes > v->fetch_bytes)
 		return 1;
+	if (v->nr_bodies &&
+	    v->fetch_bytes + (uint64_t)v->nr_bodies * FETCH_AHEAD_LEN > v->fetch_cap)
+		return 1;
 	list_for_each_entry(x, &v->aheads, link)
 		for (i = 0; i < x->nr; i++)
 			if (x->frames[i].ent->pins || x->frames[i].ent->priv != x)
@@ -470,6 +523,7 @@ void fetch_free_all(struct volume *v)
 	uint32_t i;
 
 	jfetch_free_all(v);
+	free_bodies(v);
 	list_splice_tail(&v->fetching, &v->fetches);
 	list_splice_tail(&v->aheads, &v->fetches);
 	while (!list_empty(&v->fetches)) {

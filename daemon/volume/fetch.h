@@ -52,6 +52,9 @@ bool fetch_shed(struct volume *v);
 /* The volume ends: what is planned ahead is given up, and nothing is read ahead any more. */
 void fetch_end_ahead(struct volume *v);
 
+/* Memory for fetches was taken: what is kept of GETs that have ended gives way. */
+void fetch_trim(struct volume *v);
+
 /* Starts planned GETs as far as memory allows. */
 void fetch_pump(struct volume *v);
 

@@ -92,6 +92,7 @@ int jread_start(struct volume *v, uint64_t pos, uint32_t len, void (*run_fn)(str
 		.priv = r,
 	};
 	v->fetch_bytes += jread_memory(len);
+	fetch_trim(v);
 	jdev_submit(j->dev, &r->req);
 	return 0;
 }

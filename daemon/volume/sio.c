@@ -9,6 +9,7 @@
  */
 #include "volume/sio.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,15 +57,20 @@ struct sio *sio_put(struct sio_ctx *c, const char *name, void *body, size_t len)
 
 struct sio *sio_get(struct sio_ctx *c, const char *name, uint64_t off, size_t len)
 {
+	void *body = malloc(len ? len : 1);
+
+	return body ? sio_get_into(c, name, off, len, body) : NULL;
+}
+
+struct sio *sio_get_into(struct sio_ctx *c, const char *name, uint64_t off, size_t len, void *body)
+{
 	struct sio *s = sio_new(c, STORE_GET, name);
 
-	if (!s)
-		return NULL;
-	s->body = malloc(len ? len : 1);
-	if (!s->body) {
-		free(s);
+	if (!s) {
+		free(body);
 		return NULL;
 	}
+	s->body = body;
 	s->req.off = off;
 	s->req.buf = s->body;
 	s->req.len = len;
@@ -86,6 +92,15 @@ struct sio *sio_list(struct sio_ctx *c, const char *prefix, const char *after, u
 	s->req.ents = s->body;
 	s->req.max_ents = max;
 	return s;
+}
+
+void *sio_take_body(struct sio *s)
+{
+	void *body = s->body;
+
+	assert(s->state == SIO_DONE);
+	s->body = NULL;
+	return body;
 }
 
 const struct store_entry *sio_entries(const struct sio *s)

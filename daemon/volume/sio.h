@@ -80,6 +80,8 @@ void sio_ctx_init(struct sio_ctx *c, const struct volume_env *env);
 struct sio *sio_new(struct sio_ctx *c, enum store_op op, const char *name);
 struct sio *sio_put(struct sio_ctx *c, const char *name, void *body, size_t len);
 struct sio *sio_get(struct sio_ctx *c, const char *name, uint64_t off, size_t len);
+/* The bytes go to @body, malloc'ed, @len bytes at least. */
+struct sio *sio_get_into(struct sio_ctx *c, const char *name, uint64_t off, size_t len, void *body);
 struct sio *sio_list(struct sio_ctx *c, const char *prefix, const char *after, uint32_t max);
 
 /* @max_tries: SIO_FOR_EVER, SIO_PATIENT, or how often to try in all. */
@@ -112,6 +114,9 @@ bool sio_is_final(int err);
  */
 #define SIO_REASON_LEN 480
 const char *sio_reason(const struct volume_env *env, int err, char *out, size_t len);
+
+/* DONE: the request's memory is the caller's from here on. */
+void *sio_take_body(struct sio *s);
 
 /* The result of a LIST. */
 const struct store_entry *sio_entries(const struct sio *s);

@@ -20,7 +20,8 @@
  *  V5 a batch is PUT only if its seq < lowest_seq + window.
  *  V6 a waiting flush's number is > what is durable (commit_durable_wno()).
  *  V8 dirty_bytes is the sum of what was written into the batches that are not committed.
- *  V7 memory counters (sealed, fetch) are the sums over what they count.
+ *  V7 memory counters (sealed, fetch) are the sums over what they count; what is kept of GETs
+ *     is within fetch_cap together with what is under way.
  *  V8 the base map has no pages; a leaf with an extent beyond saved_wno is listed in dirty or
  *     saving; no zero up to saved_wno is left in it.
  *  V9 with all leaves known and nothing lost, the segments' counts and mapped_blocks are what a
@@ -56,6 +57,7 @@ struct codec;
 struct journal;
 
 #define VOL_CODECS		8u	/* workers that can be in the codec at once */
+#define VOL_BODIES		32u	/* kept for GETs */
 #define VOL_PUTS		VOLUME_PUTS
 /* batches under way above which a FLUSH lets the open one grow */
 #define VOL_FLUSH_BATCHES	4u
@@ -200,6 +202,11 @@ struct volume {
 	uint64_t fetch_bytes, fetch_cap;
 	uint64_t ahead_bytes;		/* of those: read ahead */
 	uint32_t nr_aheads;		/* ... GETs under way */
+	/*
+	 * memory of GETs that have ended, FETCH_AHEAD_LEN each; within fetch_cap with fetch_bytes
+	 */
+	void *bodies[VOL_BODIES];
+	uint32_t nr_bodies;
 	uint64_t ckpt_bytes;
 	uint64_t batch_bytes;		/* lists and tables of batches */
 

@@ -6,6 +6,7 @@
 #include "volume/batch.h"
 #include "volume/codec.h"
 #include "volume/commit.h"
+#include "volume/fetch.h"
 #include "volume/journal.h"
 #include "volume/vol.h"
 
@@ -20,7 +21,8 @@ static uint64_t map_bytes(const struct volume *v)
 static uint64_t memory_used(const struct volume *v)
 {
 	return v->arena.geo.total_len + v->arena.heap_bytes + v->cache.heap_bytes + map_bytes(v) +
-	       v->sealed_bytes + v->spares.bytes + v->fetch_bytes + v->ckpt_bytes + v->batch_bytes +
+	       v->sealed_bytes + v->spares.bytes + v->fetch_bytes +
+	       (uint64_t)v->nr_bodies * FETCH_AHEAD_LEN + v->ckpt_bytes + v->batch_bytes +
 	       (v->journal ? v->journal->mem : 0) +
 	       (uint64_t)(v->nr_codecs + v->codecs_out) * CODEC_MEMORY;
 }

@@ -128,6 +128,8 @@ static void test_sequential(void **state)
 	assert_true(f.w.v->cache.ahead_bytes <= BLOCKS * 4096ull);
 	assert_int_equal(f.w.v->cache.ahead_used, f.w.v->cache.ahead_bytes);
 	assert_int_equal(f.w.v->st.corrupt_frames, 0);
+	/* memory of GETs is used again: no more of it than was under way at once (bound: V7) */
+	assert_true(f.w.v->nr_bodies > 0);
 	/* once more, out of the cache: nothing is fetched */
 	f.w.net.gets = 0;
 	for (i = 0; i < 8; i++)
