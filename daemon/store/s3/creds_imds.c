@@ -76,7 +76,7 @@ static int request(struct creds_ask *a, struct imds *m, const char *method, cons
 			      WHO ": %s %.60s: %u", method, path, status);
 }
 
-/* The first line of the answer, of characters that @also or a name may have. */
+/* The first line of the answer, of characters that a token or a name may have. */
 static int line_of(struct creds_ask *a, char *out, size_t room, const char *what)
 {
 	const char *body = a->answer->body;
