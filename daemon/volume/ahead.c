@@ -19,12 +19,11 @@
 #include "volume/vol.h"
 
 #define CACHE_SHARE 4u /* of the cache, ahead of all streams together */
-#define NR_FRAMES   256u /* planned at once */
 
-/* Frames of one stretch, and how far it goes. */
+/* Frames of one stretch: each has a block of it. */
 struct stretch {
 	uint32_t nr;
-	struct fetch_frame f[NR_FRAMES];
+	struct fetch_frame f[STREAM_PIECE];
 };
 
 void ahead_init(struct volume *v)
@@ -64,7 +63,7 @@ static uint64_t collect(struct volume *v, struct stretch *s, uint32_t dev, uint6
 	struct emap_ext e;
 
 	s->nr = 0;
-	for (; lba < end && s->nr < NR_FRAMES; lba += e.nblocks) {
+	for (; lba < end; lba += e.nblocks) {
 		if (emap_find(over, lba, end - lba, &e)) {
 			if (e.kind == EMAP_FRAME && !add_frame(v, s, dev, &e, e.seg, lba))
 				break;
@@ -79,23 +78,17 @@ static uint64_t collect(struct volume *v, struct stretch *s, uint32_t dev, uint6
 	return lba;
 }
 
+/* Returns up to where [lba, end), at most a piece, is planned. */
 static uint64_t plan(struct volume *v, uint32_t dev, uint64_t lba, uint64_t end)
 {
 	struct stretch s;
-	uint64_t to;
+	uint64_t to = collect(v, &s, dev, lba, end);
 	uint32_t i;
 
-	while (lba < end) {
-		to = collect(v, &s, dev, lba, end);
-		if (s.nr && fetch_ahead(v, s.f, s.nr)) {
-			for (i = 0; i < s.nr; i++)
-				cache_failed(&v->cache, s.f[i].ent);
-			return lba;
-		}
-		lba = to;
-		if (s.nr < NR_FRAMES)
-			break;
-	}
+	if (!s.nr || !fetch_ahead(v, s.f, s.nr))
+		return to;
+	for (i = 0; i < s.nr; i++)
+		cache_failed(&v->cache, s.f[i].ent);
 	return lba;
 }
 
@@ -117,12 +110,13 @@ static void map_ahead(struct volume *v, struct emap_dev *d, uint64_t at, uint64_
 void ahead_read(struct volume *v, uint32_t dev, uint64_t lba, uint32_t n)
 {
 	struct stream *st = stream_read(&v->streams, dev, lba, n);
-	struct emap_dev *d = emap_dev(&v->base, dev);
+	struct emap_dev *d;
 	uint64_t from, to, reach;
 	uint32_t len;
 
 	if (!st || v->sio.outage[STORE_GET])
 		return;
+	d = emap_dev(&v->base, dev);
 	while (stream_wants(&v->streams, st, d->nblocks, &from, &len)) {
 		to = stream_shadow(&v->streams) ? from + len : plan(v, dev, from, from + len);
 		stream_ahead(st, to);
